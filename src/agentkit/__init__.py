@@ -1,0 +1,60 @@
+"""Ready-made LangGraph graphs for advanced retrieval-augmented generation.
+
+Every public name is imported when it is first used, so that `import agentkit` costs next to
+nothing and optional dependencies stay optional.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agentkit._lazy import lazy_names
+
+if TYPE_CHECKING:
+    from agentkit.errors import AgentkitError
+    from agentkit.graphs.fusion_rag import create_fusion_rag
+    from agentkit.graphs.hyde_rag import create_hyde_rag
+    from agentkit.graphs.rag import create_rag
+    from agentkit.graphs.retriever import GraphRetriever
+    from agentkit.models import chat_model, embeddings
+    from agentkit.prompts import Prompt, PromptSet, prompts_of
+    from agentkit.retrieval.index import Index
+    from agentkit.retrieval.ingestion import aingest, ingest
+    from agentkit.retrieval.sources import Source
+
+__all__ = [
+    "AgentkitError",
+    "GraphRetriever",
+    "Index",
+    "Prompt",
+    "PromptSet",
+    "Source",
+    "aingest",
+    "chat_model",
+    "create_fusion_rag",
+    "create_hyde_rag",
+    "create_rag",
+    "embeddings",
+    "ingest",
+    "prompts_of",
+]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "AgentkitError": "errors",
+        "GraphRetriever": "graphs.retriever",
+        "Index": "retrieval.index",
+        "Prompt": "prompts",
+        "PromptSet": "prompts",
+        "Source": "retrieval.sources",
+        "aingest": "retrieval.ingestion",
+        "chat_model": "models",
+        "create_fusion_rag": "graphs.fusion_rag",
+        "create_hyde_rag": "graphs.hyde_rag",
+        "create_rag": "graphs.rag",
+        "embeddings": "models",
+        "ingest": "retrieval.ingestion",
+        "prompts_of": "prompts",
+    },
+)

@@ -1,0 +1,94 @@
+"""Progress events: what a graph writes to `stream_mode="custom"` while it runs."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias, TypedDict
+
+from langchain_core.documents import Document
+
+
+class QueriesWritten(TypedDict):
+    """The question was rewritten into these search queries."""
+
+    type: Literal["queries_written"]
+    queries: list[str]
+
+
+class DocumentsFound(TypedDict):
+    """One retriever answered one query."""
+
+    type: Literal["documents_found"]
+    query: str
+    retriever: str
+    count: int
+
+
+class DocumentsRanked(TypedDict):
+    """The documents that the answer may draw on, best first."""
+
+    type: Literal["documents_ranked"]
+    documents: list[Document]
+
+
+class DocumentsGraded(TypedDict):
+    """How many of the documents were graded as relevant to the question."""
+
+    type: Literal["documents_graded"]
+    relevant: int
+    graded: int
+
+
+class AnswerRepaired(TypedDict):
+    """The answer's citations were wrong and it was written again: this one counts."""
+
+    type: Literal["answer_repaired"]
+    problems: list[str]
+    answer: str
+
+
+class StepFailed(TypedDict):
+    """A step failed and the graph went on without it.
+
+    `step` is what was done (such as `retrieve`), `name` what failed at it (such as a retriever's
+    name), `error` the error's type and message.
+    """
+
+    type: Literal["step_failed"]
+    step: str
+    name: str
+    error: str
+
+
+class Notice(TypedDict):
+    """Something that a developer should know and that stops nothing."""
+
+    type: Literal["notice"]
+    message: str
+
+
+Event: TypeAlias = (
+    QueriesWritten
+    | DocumentsFound
+    | DocumentsRanked
+    | DocumentsGraded
+    | AnswerRepaired
+    | StepFailed
+    | Notice
+)
+
+
+def emit(event: Event) -> None:
+    """Write an event to the custom stream of the graph that is running; outside one, nothing."""
+    from langgraph.config import get_stream_writer
+
+    try:
+        write = get_stream_writer()
+    except (RuntimeError, KeyError):
+        return
+    write(event)
+
+
+def step_failed(step: str, name: str, error: BaseException) -> StepFailed:
+    """The event of a failed step."""
+    message = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return {"type": "step_failed", "step": step, "name": name, "error": message}

@@ -1,0 +1,530 @@
+"""Prompts, declared once: rendered, run, overridden by name, saved and loaded as JSON.
+
+A `Prompt` says what goes in, what comes out and how to do it. The same declaration renders the
+chat messages at run time and under optimisation, so what was tuned is what runs.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar, cast
+
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from pydantic import BaseModel, ValidationError
+
+from agentkit._sync import run_sync
+from agentkit.errors import (
+    ConfigurationError,
+    InvalidInputError,
+    PromptOutputError,
+    UnknownPromptError,
+)
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+    from langchain_core.runnables import Runnable, RunnableConfig
+    from langgraph.graph.state import CompiledStateGraph
+
+Output = TypeVar("Output", bound="str | BaseModel")
+
+TEXT = "text"
+"""The name under which a demo holds the output of a prompt whose output is `str`."""
+
+NO_STREAM = "nostream"
+"""The tag that keeps a call's tokens out of LangGraph's `stream_mode="messages"`."""
+
+_FORMAT = "agentkit.prompts"
+_FORMAT_VERSION = 1
+
+
+class Runner(Protocol):
+    """Runs prompts in place of the chat model, as optimisation does."""
+
+    async def __call__(
+        self, prompt: Prompt[Any], model: BaseChatModel, inputs: Mapping[str, Any]
+    ) -> str | BaseModel:
+        """The prompt's output for the inputs."""
+
+
+runner: ContextVar[Runner | None] = ContextVar("agentkit_prompt_runner", default=None)
+"""What runs the prompts of the current context; None: the chat model itself."""
+
+
+@dataclass(frozen=True)
+class PromptText:
+    """The part of a prompt that can be tuned: its instructions and its worked examples.
+
+    Args:
+        instructions: The system message.
+        demos: Worked examples, each a mapping of every input and output name to its value.
+    """
+
+    instructions: str
+    demos: Sequence[Mapping[str, Any]] = ()
+
+
+@dataclass(frozen=True)
+class Prompt(Generic[Output]):
+    """One call of a chat model, declared.
+
+    Args:
+        name: A stable, dotted name such as `rag.answer`: the key under which it is overridden
+            and saved.
+        instructions: The system message.
+        inputs: The name and type of each input, in the order in which they are shown.
+        output: `str` for plain text, or a pydantic model for structured output.
+        demos: Worked examples, each a mapping of every input name and every output name (a
+            model's fields, or `text`) to its value, shown as earlier turns.
+
+    Raises:
+        ConfigurationError: When a demo lacks an input or an output.
+    """
+
+    name: str
+    instructions: str
+    inputs: Mapping[str, Any]
+    output: type[Output]
+    demos: Sequence[Mapping[str, Any]] = ()
+
+    def __post_init__(self) -> None:
+        for demo in self.demos:
+            if missing := {*self.inputs, *self.output_fields} - demo.keys():
+                raise ConfigurationError(
+                    f"A demo of prompt {self.name!r} lacks {', '.join(sorted(missing))}; it needs "
+                    f"{', '.join((*self.inputs, *self.output_fields))}."
+                )
+
+    @property
+    def output_fields(self) -> tuple[str, ...]:
+        """The names of what comes out: a model's fields, or `text`."""
+        if issubclass(self.output, BaseModel):
+            return tuple(self.output.model_fields)
+        return (TEXT,)
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """The JSON schema of a structured output.
+
+        Raises:
+            ConfigurationError: When the output is plain text.
+        """
+        if not issubclass(self.output, BaseModel):
+            raise ConfigurationError(f"Prompt {self.name!r} returns text, which has no schema.")
+        return {"title": self.output.__name__, **self.output.model_json_schema()}
+
+    def using(self, prompts: PromptSet | None) -> Prompt[Output]:
+        """This prompt with the text that a prompt set has for it, if it has one."""
+        text = prompts.get(self.name) if prompts else None
+        if text is None:
+            return self
+        return replace(self, instructions=text.instructions, demos=text.demos)
+
+    def render(self, inputs: Mapping[str, Any]) -> list[BaseMessage]:
+        """The chat messages for these inputs: instructions, demos, then the inputs.
+
+        Raises:
+            InvalidInputError: When an input is missing or not one of the prompt's.
+        """
+        if inputs.keys() != self.inputs.keys():
+            raise InvalidInputError(
+                f"Prompt {self.name!r} takes the inputs {', '.join(self.inputs)}; "
+                f"got {', '.join(inputs) or 'none'}."
+            )
+        messages: list[BaseMessage] = [SystemMessage(self.instructions)]
+        for demo in self.demos:
+            messages.append(HumanMessage(self.render_inputs(demo)))
+            messages.append(AIMessage(self.render_output(demo)))
+        messages.append(HumanMessage(self.render_inputs(inputs)))
+        return messages
+
+    def render_inputs(self, values: Mapping[str, Any]) -> str:
+        """The human message: one input as it is, several each between tags of its name."""
+        if len(self.inputs) == 1:
+            return as_text(values[next(iter(self.inputs))])
+        return "\n\n".join(
+            f"<{name}>\n{self._fenced(as_text(values[name]))}\n</{name}>" for name in self.inputs
+        )
+
+    def render_output(self, values: Mapping[str, Any]) -> str:
+        """The reply that a demo shows: its text, or its fields as JSON."""
+        if not issubclass(self.output, BaseModel):
+            return as_text(values[TEXT])
+        return json.dumps(
+            {name: values[name] for name in self.output_fields},
+            ensure_ascii=False,
+            default=_as_json,
+        )
+
+    async def ainvoke(
+        self,
+        model: BaseChatModel,
+        /,
+        *,
+        config: RunnableConfig | None = None,
+        stream: bool = False,
+        **inputs: Any,
+    ) -> Output:
+        """Ask the model and read its reply.
+
+        Args:
+            model: A LangChain chat model.
+            config: A LangChain run configuration; inside a graph's node it is found by itself.
+            stream: Whether the reply's tokens belong in the graph's message stream.
+            inputs: A value for each of the prompt's inputs.
+
+        Returns:
+            The text, or an object of the output model.
+
+        Raises:
+            InvalidInputError: When the inputs are not the prompt's.
+            PromptOutputError: When the reply cannot be read even after one repair.
+        """
+        if (run := runner.get()) is not None:
+            return cast("Output", await run(self, model, inputs))
+        messages = self.render(inputs)
+        run_config = self._configured(config, stream=stream)
+        if issubclass(self.output, BaseModel):
+            return cast("Output", await _StructuredCall(self, model, run_config).ainvoke(messages))
+        reply = await model.ainvoke(messages, run_config)
+        return cast("Output", reply.text)
+
+    def invoke(
+        self,
+        model: BaseChatModel,
+        /,
+        *,
+        config: RunnableConfig | None = None,
+        stream: bool = False,
+        **inputs: Any,
+    ) -> Output:
+        """The same as `ainvoke`, for sync code."""
+        return run_sync(lambda: self.ainvoke(model, config=config, stream=stream, **inputs))
+
+    async def amessage(
+        self,
+        model: BaseChatModel,
+        /,
+        *,
+        config: RunnableConfig | None = None,
+        stream: bool = False,
+        **inputs: Any,
+    ) -> AIMessage:
+        """The same as `ainvoke` for a prompt whose output is text, but the whole message.
+
+        A streamed message keeps its id, by which a client joins its tokens.
+        """
+        if (run := runner.get()) is not None:
+            return AIMessage(str(await run(self, model, inputs)))
+        run_config = self._configured(config, stream=stream)
+        return await model.ainvoke(self.render(inputs), run_config)
+
+    def _configured(self, config: RunnableConfig | None, *, stream: bool) -> RunnableConfig:
+        run_config: RunnableConfig = {**(config or {})}
+        run_config["run_name"] = f"prompt:{self.name}"
+        if not stream:
+            run_config["tags"] = [*run_config.get("tags", ()), NO_STREAM]
+        return run_config
+
+    def _fenced(self, text: str) -> str:
+        """The text with any tag of this prompt's own inputs made harmless."""
+        names = "|".join(re.escape(name) for name in self.inputs)
+        return re.sub(rf"<(?=/?(?:{names})\s*>)", "&lt;", text)
+
+
+class PromptSet(Mapping[str, PromptText]):
+    """The tuned texts of prompts, by prompt name; what is saved and loaded.
+
+    Args:
+        texts: For each name a `Prompt`, a `PromptText`, its instructions as a string, or a
+            mapping with `instructions` and `demos`.
+
+    Raises:
+        ConfigurationError: When a value is none of these.
+    """
+
+    def __init__(self, texts: Mapping[str, Any] | None = None) -> None:
+        self._texts = {name: _prompt_text(name, text) for name, text in (texts or {}).items()}
+
+    @classmethod
+    def of(cls, prompts: PromptOverrides) -> PromptSet:
+        """A prompt set from a mapping, a saved file's path, or None for an empty one."""
+        if isinstance(prompts, PromptSet):
+            return prompts
+        if isinstance(prompts, str | Path):
+            return cls.load(prompts)
+        return cls(prompts)
+
+    def __getitem__(self, name: str) -> PromptText:
+        return self._texts[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._texts)
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+    def __repr__(self) -> str:
+        return f"PromptSet({', '.join(self._texts) or 'empty'})"
+
+    def __or__(self, other: PromptSet) -> PromptSet:
+        """Both sets together; the other's texts win."""
+        return PromptSet({**self._texts, **other}) if other else self
+
+    def check(self, known: Iterable[str]) -> PromptSet:
+        """This set, when every name in it is known.
+
+        Raises:
+            UnknownPromptError: Otherwise, with the known names.
+        """
+        names = sorted(known)
+        for name in self._texts:
+            if name not in names:
+                near = difflib.get_close_matches(name, names, n=1)
+                hint = f" Did you mean {near[0]!r}?" if near else ""
+                raise UnknownPromptError(
+                    f"There is no prompt {name!r} here.{hint} Known: {', '.join(names) or 'none'}."
+                )
+        return self
+
+    def save(self, path: str | Path) -> None:
+        """Write the set as JSON, all or nothing.
+
+        Raises:
+            ConfigurationError: When a demo holds a value that JSON cannot hold.
+        """
+        content = {
+            "format": _FORMAT,
+            "version": _FORMAT_VERSION,
+            "prompts": {
+                name: {"instructions": text.instructions, "demos": list(text.demos)}
+                for name, text in self._texts.items()
+            },
+        }
+        try:
+            written = json.dumps(content, ensure_ascii=False, indent=2, default=_as_json)
+        except TypeError as error:
+            raise ConfigurationError(f"A demo cannot be saved as JSON: {error}") from error
+        target = Path(path)
+        partial = target.with_name(target.name + ".partial")
+        partial.write_text(written + "\n", encoding="utf-8")
+        partial.replace(target)
+
+    @classmethod
+    def load(cls, path: str | Path) -> PromptSet:
+        """Read what `save` wrote.
+
+        Raises:
+            ConfigurationError: When the file is missing, is not a prompt set, or is of a newer
+                format.
+        """
+        try:
+            content = json.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ConfigurationError(f"No prompts can be read from {path}: {error}") from error
+        if not isinstance(content, dict) or content.get("format") != _FORMAT:
+            raise ConfigurationError(f"{path} is not a prompt set saved by agentkit.")
+        if content.get("version") != _FORMAT_VERSION:
+            raise ConfigurationError(
+                f"{path} has prompt format version {content.get('version')}; this agentkit reads "
+                f"version {_FORMAT_VERSION}."
+            )
+        return cls(content.get("prompts"))
+
+
+PromptOverrides: TypeAlias = PromptSet | Mapping[str, Any] | str | Path | None
+"""What every factory takes as `prompts=`: texts by name, or the path of a saved prompt set."""
+
+
+def prompts_of(graph: CompiledStateGraph[Any, Any, Any, Any]) -> dict[str, Prompt[Any]]:
+    """The prompts of a graph made by agentkit, by name, as the graph was built.
+
+    Raises:
+        ConfigurationError: When the graph was not made by an agentkit factory.
+    """
+    prompts = getattr(graph.context_schema, "declared_prompts", None)
+    if prompts is None:
+        raise ConfigurationError(f"{graph!r} was not made by agentkit: it declares no prompts.")
+    return dict(prompts)
+
+
+def as_text(value: Any) -> str:
+    """A value as a prompt shows it.
+
+    Text as it is; a list of texts one a line, each with its number; all else as JSON.
+    """
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Sequence) and all(isinstance(item, str) for item in value):
+        return "\n".join(f"[{number}] {item}" for number, item in enumerate(value, 1))
+    return json.dumps(value, ensure_ascii=False, default=_as_json)
+
+
+class _StructuredCall:
+    """A model's reply read as the prompt's output model, with one repair."""
+
+    def __init__(self, prompt: Prompt[Any], model: BaseChatModel, config: RunnableConfig) -> None:
+        self.prompt, self.model, self.config = prompt, model, config
+
+    async def ainvoke(self, messages: list[BaseMessage]) -> BaseModel:
+        reply, problem = await self._attempt(messages)
+        if isinstance(reply, BaseModel):
+            return reply
+        repair = HumanMessage(
+            f"That reply could not be read: {problem}\nReply again with nothing but one JSON "
+            f"object that follows this schema:\n{json.dumps(self.prompt.schema)}"
+        )
+        shown = AIMessage(reply or "(nothing)")
+        again, problem = await self._attempt([*messages, shown, repair])
+        if isinstance(again, BaseModel):
+            return again
+        raise PromptOutputError(
+            f"The reply to prompt {self.prompt.name!r} is not a {self.prompt.output.__name__}, "
+            f"even after one repair: {problem} The reply was: {_shortened(again)!r}"
+        )
+
+    async def _attempt(self, messages: list[BaseMessage]) -> tuple[BaseModel | str, str]:
+        """The output object, or the reply's text and what is wrong with it."""
+        raw, content = await self._reply(messages)
+        try:
+            return self.prompt.output.model_validate(content), ""
+        except ValidationError as error:
+            return raw, _told(error) if content is not None else "it is not a JSON object."
+
+    async def _reply(self, messages: list[BaseMessage]) -> tuple[str, Any]:
+        chain = _chains.get(self.model, self.prompt)
+        if chain is not None:
+            try:
+                reply = await chain.ainvoke(messages, self.config)
+            except Exception as error:
+                if not _is_refused_request(error):
+                    raise
+                _chains.forget(self.model, self.prompt)
+            else:
+                raw = cast("AIMessage", reply["raw"])
+                return _raw_text(raw), _plain(reply["parsed"])
+        return await self._reply_as_json_text(messages)
+
+    async def _reply_as_json_text(self, messages: list[BaseMessage]) -> tuple[str, Any]:
+        """For models without structured output: the schema is told, the text is read."""
+        system = SystemMessage(
+            f"{messages[0].text}\n\nReply with nothing but one JSON object that follows this "
+            f"schema:\n{json.dumps(self.prompt.schema)}"
+        )
+        reply = await self.model.ainvoke([system, *messages[1:]], self.config)
+        return reply.text, _json_object(reply.text)
+
+
+class _StructuredChains:
+    """The structured-output chains built last; building one costs milliseconds, a call does not.
+
+    None stands for a model that has no structured output of its own.
+    """
+
+    _KEPT = 256
+
+    def __init__(self) -> None:
+        self._chains: OrderedDict[
+            tuple[int, type], tuple[BaseChatModel, Runnable[Any, Any] | None]
+        ] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, model: BaseChatModel, prompt: Prompt[Any]) -> Runnable[Any, Any] | None:
+        key = (id(model), prompt.output)
+        with self._lock:
+            if key in self._chains:
+                self._chains.move_to_end(key)
+                return self._chains[key][1]
+        chain = self._build(model, prompt)
+        self._keep(key, model, chain)
+        return chain
+
+    def forget(self, model: BaseChatModel, prompt: Prompt[Any]) -> None:
+        self._keep((id(model), prompt.output), model, None)
+
+    def _keep(
+        self, key: tuple[int, type], model: BaseChatModel, chain: Runnable[Any, Any] | None
+    ) -> None:
+        with self._lock:
+            self._chains[key] = (model, chain)  # holding the model keeps its id from being reused
+            while len(self._chains) > self._KEPT:
+                self._chains.popitem(last=False)
+
+    @staticmethod
+    def _build(model: BaseChatModel, prompt: Prompt[Any]) -> Runnable[Any, Any] | None:
+        try:
+            return model.with_structured_output(prompt.schema, include_raw=True)
+        except NotImplementedError:
+            return None
+
+
+_chains = _StructuredChains()
+
+
+def _is_refused_request(error: Exception) -> bool:
+    """Whether a server turned the request itself down, as those without JSON schemas do."""
+    return getattr(error, "status_code", None) in (400, 404, 422, 501)
+
+
+def _prompt_text(name: str, text: Any) -> PromptText:
+    if isinstance(text, PromptText):
+        return text
+    if isinstance(text, str):
+        return PromptText(text)
+    if isinstance(text, Prompt):
+        return PromptText(text.instructions, text.demos)
+    if isinstance(text, Mapping) and isinstance(text.get("instructions"), str):
+        demos = text.get("demos", ())
+        if isinstance(demos, Sequence) and all(isinstance(demo, Mapping) for demo in demos):
+            return PromptText(text["instructions"], tuple(demos))
+    raise ConfigurationError(
+        f"The text of prompt {name!r} is its instructions, or a mapping with 'instructions' and "
+        f"'demos'; got {_shortened(repr(text))}."
+    )
+
+
+def _json_object(text: str) -> Any:
+    """The JSON object in a text, whatever stands around it; None when there is none."""
+    start, end = text.find("{"), text.rfind("}")
+    try:
+        return json.loads(text[start : end + 1]) if 0 <= start < end else None
+    except ValueError:
+        return None
+
+
+def _plain(parsed: Any) -> Any:
+    return parsed.model_dump() if isinstance(parsed, BaseModel) else parsed
+
+
+def _raw_text(raw: AIMessage) -> str:
+    """A reply's text, or the arguments of the tool call by which it was to answer."""
+    if raw.text:
+        return raw.text
+    calls = [*raw.tool_calls, *raw.invalid_tool_calls]
+    return as_text(calls[0]["args"]) if calls else ""
+
+
+def _told(error: ValidationError) -> str:
+    """What pydantic found, in one line a problem and without its web addresses."""
+    return " ".join(
+        f"{'.'.join(str(part) for part in problem['loc']) or 'The object'}: {problem['msg']}."
+        for problem in error.errors(include_url=False, include_input=False)
+    )
+
+
+def _shortened(text: str | BaseModel, limit: int = 300) -> str:
+    written = str(text)
+    return written if len(written) <= limit else f"{written[:limit]}…"
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    raise TypeError(f"{type(value).__name__} is not JSON")
