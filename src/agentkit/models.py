@@ -70,6 +70,12 @@ def embeddings(spec: str | Embeddings | None = None, /, **options: Any) -> Embed
     return _make("embeddings", spec, _local_embeddings, _provider_embeddings, options)
 
 
+def most_choices(model: BaseChatModel) -> int | None:
+    """Among how many things a weak model can choose at all; None for one that writes and ranks."""
+    most: int | None = getattr(model, "max_choices", None)
+    return most
+
+
 def spec_or_default(spec: Any, variable: str = MODEL_VARIABLE) -> Any:
     """The spec, or where it is None what the environment says, or else `local`."""
     return (os.environ.get(variable) or LOCAL) if spec is None else spec
