@@ -1,0 +1,1 @@
+"""The ready-made graphs, one module each."""

@@ -1,0 +1,156 @@
+"""What may change from run to run: the base of every graph's context."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, ClassVar, Self, cast
+
+from langchain_core.language_models import BaseChatModel
+from langgraph.runtime import Runtime
+from pydantic import BaseModel, ConfigDict, Field, SkipValidation, WithJsonSchema, create_model
+
+from agentkit._recent import RecentlyMade
+from agentkit.errors import ConfigurationError
+from agentkit.models import chat_model, spec_or_default
+from agentkit.prompts import Prompt, PromptOverrides, PromptSet
+
+ModelSpec = Annotated[
+    SkipValidation[str | BaseChatModel | None],
+    WithJsonSchema({"type": ["string", "null"]}),
+]
+"""A chat model or its spec; in a form, the spec."""
+
+PromptTexts = Annotated[
+    SkipValidation[PromptOverrides],
+    WithJsonSchema({"type": ["object", "null"], "additionalProperties": {"type": "string"}}),
+]
+"""Prompt overrides; in a form, instructions by prompt name."""
+
+
+class GraphContext(BaseModel):
+    """The settings that every graph has.
+
+    A graph is built with defaults for all of them; a run overrides those that it names.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid", frozen=True)
+
+    declared_prompts: ClassVar[Mapping[str, Prompt[Any]]] = {}
+    """The prompts of the graph, by name, as it was built."""
+
+    defaults: ClassVar[GraphContext]
+    """The settings of a run that overrides none."""
+
+    model: ModelSpec = Field(
+        default=None,
+        description="Chat model: 'provider:model', or 'local'; empty for AGENTKIT_MODEL.",
+        json_schema_extra={"langgraph_type": "llm"},
+    )
+    temperature: float | None = Field(
+        default=None, ge=0, le=2, description="Sampling temperature; empty for the model's own."
+    )
+    prompts: PromptTexts = Field(
+        default=None, description="Instructions to use instead, by prompt name."
+    )
+
+    @classmethod
+    def built(cls, asks: Iterable[Prompt[Any]], /, **defaults: Any) -> type[Self]:
+        """The context class of one graph: these prompts, and these defaults for the fields.
+
+        Args:
+            asks: The prompts that the graph's nodes use.
+            defaults: A default for each field that is not to have the class's own.
+
+        Raises:
+            ConfigurationError: When a default is not a value of its field.
+            UnknownPromptError: When `prompts` among the defaults names one that the graph lacks.
+        """
+        declared = {prompt.name: prompt for prompt in asks}
+        overrides = PromptSet.of(defaults.get("prompts")).check(declared)
+        try:
+            checked = cls(**{**defaults, "prompts": overrides})
+        except ValueError as error:
+            raise ConfigurationError(str(error)) from error
+        fields: dict[str, Any] = {
+            name: _with_default(cls, name, checked) for name in checked.model_fields_set
+        }
+        schema = create_model(cls.__name__, __base__=cls, __doc__=cls.__doc__, **fields)
+        schema.declared_prompts = {
+            name: prompt.using(overrides) for name, prompt in declared.items()
+        }
+        schema.defaults = schema()
+        _ = schema.defaults.chat_model  # a model that cannot be made is told now, not in a run
+        return schema
+
+    @classmethod
+    def of_run(cls, runtime: Runtime[Any]) -> Self:
+        """The settings of a run: what it was given, over this graph's defaults.
+
+        The context of another graph, of which this one is a part, says nothing about this one.
+        """
+        given = runtime.context
+        if isinstance(given, cls):
+            return given
+        if isinstance(given, GraphContext) and issubclass(cls, type(given)):
+            # made from the public class, which does not know this graph's defaults
+            return cls(**{name: getattr(given, name) for name in given.model_fields_set})
+        return cast("Self", cls.defaults)
+
+    @functools.cached_property
+    def chat_model(self) -> BaseChatModel:
+        """The chat model of the run."""
+        spec = spec_or_default(self.model)
+        made = _models_by_spec(spec) if isinstance(spec, str) else chat_model(spec)
+        return made if self.temperature is None else _at_temperature(made, self.temperature)
+
+    @functools.cached_property
+    def prompt_set(self) -> PromptSet:
+        """The overridden prompts: the run's over the graph's.
+
+        Raises:
+            UnknownPromptError: When the run names a prompt that the graph lacks.
+        """
+        built = PromptSet(self.declared_prompts)
+        return built | PromptSet.of(self.prompts).check(self.declared_prompts)
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """What the model's replies depend on beside the messages: for the keys of caches."""
+        prompts = {name: [text.instructions, *text.demos] for name, text in self.prompt_set.items()}
+        told = json.dumps([self.chat_model._get_llm_string(), prompts], default=repr)
+        return hashlib.sha256(told.encode()).hexdigest()
+
+
+_models_by_spec = functools.lru_cache(maxsize=16)(chat_model)
+_variants: RecentlyMade[BaseChatModel] = RecentlyMade(64)
+
+
+def _at_temperature(model: BaseChatModel, temperature: float) -> BaseChatModel:
+    if "temperature" not in type(model).model_fields:
+        raise ConfigurationError(
+            f"{type(model).__name__} takes no temperature: leave `temperature` empty."
+        )
+    return _variants.get(
+        model, temperature, lambda: model.model_copy(update={"temperature": temperature})
+    )
+
+
+def _with_default(cls: type[GraphContext], name: str, checked: GraphContext) -> tuple[Any, Any]:
+    """The definition of a field with another default."""
+    field = cls.model_fields[name]
+    value = getattr(checked, name)
+    told: dict[str, Any] = {
+        "description": field.description,
+        "json_schema_extra": field.json_schema_extra,
+    }
+    in_a_form = isinstance(value, str | int | float | bool | None)
+    default = (
+        Field(default=value, **told) if in_a_form else Field(default_factory=lambda: value, **told)
+    )
+    annotation = (
+        Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
+    )
+    return annotation, default

@@ -1,0 +1,104 @@
+"""What the nodes of every graph share: both ways of running, retries, caching, errors."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import httpx
+from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables.graph import Graph as DrawnGraph
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.runtime import Runtime, get_runtime
+from langgraph.types import CachePolicy, RetryPolicy
+
+from agentkit._sync import run_sync
+
+NodeFunction = Callable[[Any, Runtime[Any]], Awaitable[Any]]
+
+_ERROR_HANDLER = "__error_handler__"
+_TRY_AGAIN = frozenset({408, 409, 425, 429})
+_SERVER_ERROR = 500
+
+
+class Node(Runnable[Any, Any]):
+    """An async node that also runs in a sync graph.
+
+    Args:
+        run: Takes the state and the runtime, and returns the changes.
+    """
+
+    def __init__(self, run: NodeFunction) -> None:
+        self._run = run
+        self.name = getattr(run, "__name__", type(run).__name__)
+
+    def invoke(self, input: Any, config: RunnableConfig | None = None, **_: Any) -> Any:  # noqa: ARG002
+        """Run the node and wait for it."""
+        runtime = get_runtime()
+        return run_sync(lambda: _as_coroutine(self._run(input, runtime)))
+
+    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **_: Any) -> Any:  # noqa: ARG002
+        """Run the node."""
+        return await self._run(input, get_runtime())
+
+
+async def _as_coroutine(waiting: Awaitable[Any]) -> Any:
+    return await waiting
+
+
+class DrawableGraph(CompiledStateGraph[Any, Any, Any, Any]):
+    """A compiled graph whose drawing shows its steps, and not what stands in when one fails."""
+
+    def get_graph(
+        self, config: RunnableConfig | None = None, *, xray: int | bool = False
+    ) -> DrawnGraph:
+        """The graph to draw."""
+        return _without_error_handlers(super().get_graph(config, xray=xray))
+
+    async def aget_graph(
+        self, config: RunnableConfig | None = None, *, xray: int | bool = False
+    ) -> DrawnGraph:
+        """The graph to draw."""
+        return _without_error_handlers(await super().aget_graph(config, xray=xray))
+
+
+def drawable(graph: CompiledStateGraph[Any, Any, Any, Any]) -> DrawableGraph:
+    """The same graph, drawn without its error handlers."""
+    return DrawableGraph(**vars(graph))
+
+
+def _without_error_handlers(drawn: DrawnGraph) -> DrawnGraph:
+    for node in list(drawn.nodes.values()):
+        if _ERROR_HANDLER in node.id:
+            drawn.remove_node(node)
+    return drawn
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same call may well succeed when made again: a lost connection, a busy server."""
+    for cause in _causes(error):
+        status = getattr(cause, "status_code", None)
+        if isinstance(status, int):
+            return status in _TRY_AGAIN or status >= _SERVER_ERROR
+        if isinstance(cause, ConnectionError | httpx.NetworkError | httpx.RemoteProtocolError):
+            return True
+    return False
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and cause not in seen:
+        seen.append(cause)
+        yield cause
+        cause = cause.__cause__
+
+
+RETRY = RetryPolicy(initial_interval=0.5, max_attempts=3, retry_on=is_transient)
+"""The default retry policy: transient errors, twice more, waiting half a second and one."""
+
+
+def cache_policy(graph: str, ttl: int | None) -> CachePolicy[Any]:
+    """A policy that caches a node's result by the graph's name and the node's whole input."""
+    key: Any = CachePolicy().key_func
+    return CachePolicy(key_func=lambda given: key(graph, given), ttl=ttl)
