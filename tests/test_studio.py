@@ -1,0 +1,148 @@
+"""LangGraph's development server over this project's own graphs, as Studio uses it."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from langgraph_sdk import get_client
+
+from agentkit.testing import ModelServer, Script
+
+pytestmark = [pytest.mark.local, pytest.mark.studio, pytest.mark.timeout(300)]
+
+ROOT = Path(__file__).parent.parent
+QUESTION = {"question": "How long may I keep a book?"}
+GRAPHS = ["rag", "hyde_rag", "fusion_rag"]
+
+
+@pytest.fixture(scope="module")
+def models():
+    script = (
+        Script()
+        .when("Write search queries", reply={"queries": ["loan period of books"]})
+        .when("Order the documents", reply={"numbers": [1, 2]})
+        .when("Write one short passage", reply="Books may be kept for some weeks.")
+        .when("Answer the question", reply="Four weeks [1].")
+    )
+    with ModelServer(script) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def address(models, tmp_path_factory):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    log = tmp_path_factory.mktemp("studio") / "log.txt"
+    command = [Path(sys.executable).parent / "langgraph", "dev", "--no-browser", "--no-reload"]
+    environment = {
+        **os.environ,
+        "LANGSMITH_TRACING": "false",
+        "AGENTKIT_MODEL": "openai:scripted",
+        "OPENAI_BASE_URL": models.base_url,
+        "OPENAI_API_KEY": "none",
+    }
+    with log.open("w") as output:
+        server = subprocess.Popen(
+            [*command, "--port", str(port)],
+            cwd=ROOT,
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            wait_until_listening(port, server, log)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.terminate()
+            server.wait(30)
+
+
+def wait_until_listening(port, server, log):
+    import time
+
+    for _ in range(600):
+        assert server.poll() is None, log.read_text()
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.2)
+    raise AssertionError(f"the server does not listen: {log.read_text()}")
+
+
+@pytest.fixture
+async def client(address):
+    async with get_client(url=address, api_key=None) as client:
+        yield client
+
+
+async def test_every_graph_is_listed_with_its_description(client):
+    assistants = await client.assistants.search()
+    assert {assistant["graph_id"] for assistant in assistants} == set(GRAPHS)
+    assert all(assistant["description"] for assistant in assistants)
+
+
+@pytest.mark.parametrize("graph", GRAPHS)
+async def test_a_graph_is_drawn_with_its_steps_and_no_loose_ends(client, graph):
+    drawn = await client.assistants.get_graph(graph)
+    nodes = {node["id"] for node in drawn["nodes"]}
+    assert {"read_question", "fuse", "answer", "repair_citations"} <= nodes
+    joined = {end for edge in drawn["edges"] for end in (edge["source"], edge["target"])}
+    assert nodes == joined
+
+
+@pytest.mark.parametrize("graph", GRAPHS)
+async def test_a_graph_shows_its_input_and_a_form_for_its_context(client, graph):
+    assistant = (await client.assistants.search(graph_id=graph))[0]
+    schemas = await client.assistants.get_schemas(assistant["assistant_id"])
+    assert {"question", "messages"} <= schemas["input_schema"]["properties"].keys()
+    assert {"answer", "citations"} <= schemas["output_schema"]["properties"].keys()
+    form = schemas["context_schema"]["properties"]
+    assert {"model", "k", "answer", "prompts"} <= form.keys()
+    assert all(field["description"] for field in form.values())
+
+
+@pytest.mark.parametrize("graph", GRAPHS)
+async def test_a_run_streams_its_answer_and_its_progress_and_takes_a_context(client, graph):
+    thread = await client.threads.create()
+    tokens, events, values = [], [], {}
+    async for part in client.runs.stream(
+        thread["thread_id"],
+        graph,
+        input=QUESTION,
+        context={"k": 2},
+        stream_mode=["messages-tuple", "custom", "values"],
+    ):
+        assert part.event != "error", part.data
+        if part.event == "messages":
+            tokens.append(part.data[0]["content"])
+        elif part.event == "custom":
+            events.append(part.data["type"])
+        elif part.event == "values":
+            values = part.data
+    assert "".join(tokens) == values["answer"] == "Four weeks [1]."
+    assert len(values["documents"]) == 2
+    assert "documents_ranked" in events
+
+
+async def test_the_history_of_a_thread_can_be_read_and_forked(client):
+    thread = await client.threads.create()
+    await client.runs.wait(thread["thread_id"], "rag", input=QUESTION)
+    history = await client.threads.get_history(thread["thread_id"])
+    before_answer = next(state for state in history if state["next"] == ["answer"])
+    assert before_answer["values"]["documents"]
+    forked = await client.runs.wait(
+        thread["thread_id"],
+        "rag",
+        input=None,
+        checkpoint_id=before_answer["checkpoint"]["checkpoint_id"],
+    )
+    assert forked["answer"] == "Four weeks [1]."
+
+
+async def test_a_wrong_question_is_an_error_that_says_so(client):
+    with pytest.raises(Exception, match="question is empty"):
+        await client.runs.wait(None, "rag", input={"question": " "})
