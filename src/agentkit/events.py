@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias, TypedDict
+from typing import Literal, TypeAlias
 
 from langchain_core.documents import Document
+from typing_extensions import TypedDict
 
 
 class QueriesWritten(TypedDict):

@@ -813,3 +813,10 @@ def test_documents_of_any_content_are_answered_from(content):
 def test_a_prompt_that_the_script_does_not_know_fails_loudly():
     with pytest.raises(ScriptError, match=ANSWER):
         create_rag(scripted(Script()), finding(PARIS)).invoke({"question": QUESTION})
+
+
+def test_the_schemas_of_a_graph_can_be_shown():
+    graph = create_rag(answering(), finding(PARIS))
+    assert set(graph.get_input_jsonschema()["properties"]) == {"question", "messages"}
+    assert {"answer", "citations", "failures"} <= set(graph.get_output_jsonschema()["properties"])
+    assert graph.get_context_jsonschema()["properties"]["k"]["default"] == 5

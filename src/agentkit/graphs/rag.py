@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeAlias, TypedDict, Unpack
+from typing import Annotated, Any, Literal, TypeAlias, Unpack
 from uuid import uuid4
 
 from langchain_core.documents import Document
@@ -19,6 +19,7 @@ from langgraph.runtime import Runtime
 from langgraph.store.base import BaseStore
 from langgraph.types import CachePolicy, Checkpointer, Command, Overwrite, RetryPolicy, Send
 from pydantic import Field
+from typing_extensions import TypedDict
 
 from agentkit.errors import PromptOutputError, RetrievalError
 from agentkit.events import StepFailed, emit, step_failed

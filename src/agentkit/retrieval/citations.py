@@ -6,9 +6,9 @@ import functools
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypedDict
 
 from langchain_core.documents import Document
+from typing_extensions import TypedDict
 
 from agentkit.errors import ConfigurationError
 from agentkit.retrieval.documents import document_id

@@ -1,0 +1,61 @@
+"""The README's programs and commands run as they stand."""
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from agentkit.cli import app
+from agentkit.testing import ModelServer, Script
+
+pytestmark = pytest.mark.local
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture
+def workspace(tmp_path, monkeypatch):
+    shutil.copytree(ROOT / "examples" / "documents", tmp_path / "documents")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_programs_run_one_after_the_other(workspace, monkeypatch):
+    script = (
+        Script()
+        .when("Write search queries", reply={"queries": ["loan period of books"]})
+        .when("Order the documents", reply={"numbers": [1]})
+        .when("Rewrite the last question", reply="When is the library open on Sundays?")
+        .when("Answer the question", reply="Four weeks [1].")
+    )
+    with ModelServer(script) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
+        monkeypatch.setenv("OPENAI_API_KEY", "none")
+        names = {}
+        for program in blocks("python"):
+            exec(compile(program, "README.md", "exec"), names)
+    assert names["result"]["answer"] == "Four weeks [1]."
+    assert names["result"]["citations"][0]["source"].startswith("documents/")
+    assert any("second reading room" in document.page_content for document in names["documents"])
+
+
+def test_the_commands_run_one_after_the_other(workspace):
+    commands = [
+        shlex.split(line)[1:]
+        for block in blocks("bash")
+        for line in block.splitlines()
+        if line.startswith("agentkit ")
+    ]
+    assert len(commands) >= 4
+    for command in commands:
+        done = CliRunner().invoke(app, command, catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        assert done.output
