@@ -40,7 +40,7 @@ format: $(VENV)/.lint ## Format the code
 	$(BIN)/ruff check --fix --select I,F401
 	$(BIN)/ruff format
 
-bench: $(VENV)/.bench ## Run the benchmarks that need no data and no key
+bench: $(VENV)/.test ## Run the benchmarks that need no data and no key
 	$(BIN)/python -m benchmarks.overhead
 	$(BIN)/python -m benchmarks.latency
 
@@ -71,14 +71,10 @@ $(VENV)/.demo: $(VENV)/.venv pyproject.toml $(CONSTRAINTS)
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.venv pyproject.toml $(CONSTRAINTS)
-	$(PIP) --editable '.[all]' --group test
+	$(PIP) --editable '.[all]' --group test --group bench
 	$(BIN)/agentkit local install --yes
 	@touch $@
 
 $(VENV)/.lint: $(VENV)/.test
 	$(PIP) --group lint
-	@touch $@
-
-$(VENV)/.bench: $(VENV)/.test
-	$(PIP) --group bench
 	@touch $@

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from agentkit.retrieval.grading import new_query, relevant_documents
     from agentkit.retrieval.index import Index
     from agentkit.retrieval.ingestion import IngestReport, aingest, ingest
+    from agentkit.retrieval.late_interaction import LateInteraction
     from agentkit.retrieval.reranking import (
         CompressorReranker,
         CrossEncoderReranker,
@@ -44,6 +45,7 @@ __all__ = [
     "HyDE",
     "Index",
     "IngestReport",
+    "LateInteraction",
     "ListwiseReranker",
     "MaximalMarginalRelevance",
     "MultiQuery",
@@ -82,6 +84,7 @@ __getattr__, __dir__ = lazy_names(
         "HyDE": "rewriting",
         "Index": "index",
         "IngestReport": "ingestion",
+        "LateInteraction": "late_interaction",
         "ListwiseReranker": "reranking",
         "MaximalMarginalRelevance": "reranking",
         "MultiQuery": "rewriting",

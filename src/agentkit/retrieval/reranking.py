@@ -149,7 +149,7 @@ class PointwiseReranker:
                 for item in documents
             )
         )
-        return _scored(documents, [float(relevance.score) for relevance in judged])
+        return scored(documents, [float(relevance.score) for relevance in judged])
 
 
 class CrossEncoderReranker:
@@ -186,7 +186,7 @@ class CrossEncoderReranker:
         places = list(range(len(texts)))
         found = await asyncio.to_thread(self._ranker.rank, question, texts, doc_ids=places)
         results = sorted(found.results, key=lambda result: result.doc_id)
-        return _scored(
+        return scored(
             [documents[result.doc_id] for result in results],
             [_score(result) for result in results],
         )
@@ -286,7 +286,7 @@ class MaximalMarginalRelevance:
         return _in_given_order(documents[place] for place in places)
 
 
-def _scored(documents: Sequence[Document], scores: Sequence[float]) -> list[Document]:
+def scored(documents: Sequence[Document], scores: Sequence[float]) -> list[Document]:
     """The documents by score, equal ones as they stand."""
     pairs = sorted(zip(documents, scores, strict=True), key=lambda pair: -pair[1])
     return [
