@@ -115,7 +115,9 @@ async def opened(folder: Path, cache: Path, documents: Sequence[Document]) -> In
 class Features:
     """What is known of a query's candidates, each scaled from 0 to 1 over them."""
 
-    NAMES = ("dense", "sparse", "late", "feedback")
+    NAMES = ("hybrid", "dense", "sparse", "late", "feedback")
+    HYBRID = (1, 0, 0, 0, 0)
+    LATE = (0, 0, 0, 1, 0)
 
     def __init__(self, index: Index, documents: Sequence[Document]) -> None:
         self.index = index
@@ -139,7 +141,8 @@ class Features:
         feedback = vectors @ (question + vectors[np.argsort(-dense)[:3]].mean(axis=0))
         late = [max_similarity(asked, self.tokens[id_]) for id_ in ids]
         bm = {str(d.id): d.metadata["agentkit"]["score"] for d in sparse}
-        columns = [dense, [bm.get(id_, 0.0) for id_ in ids], late, feedback]
+        fused = [document.metadata["agentkit"]["score"] for document in hybrid]
+        columns = [fused, dense, [bm.get(id_, 0.0) for id_ in ids], late, feedback]
         return ids, np.stack([_scaled(column) for column in columns], axis=1)
 
     def _embed(self, ids: Sequence[str]) -> None:
@@ -171,7 +174,7 @@ def tuned(features: Mapping[str, Any], relevant: Relevant) -> tuple[float, ...]:
         runs = weighted(features, weights)
         return statistics.fmean(ndcg(run, relevant[query]) for query, run in runs.items())
 
-    grid = [w for w in itertools.product((0.0, 0.5, 1.0, 2.0), repeat=4) if any(w)]
+    grid = [w for w in itertools.product((0.0, 0.5, 1.0), repeat=len(Features.NAMES)) if any(w)]
     return max(grid, key=quality)
 
 
@@ -217,14 +220,14 @@ async def _best_without_a_chat_model(
     start = time.perf_counter()
     features = {query: await known.of(text) for query, text in queries.items()}
     ms = f"{_milliseconds(start, queries)} (vectors kept)"
-    rows = [row("hybrid, LateInteraction of 100", weighted(features, (0, 0, 1, 0)), relevant, ms)]
+    rows = [row("hybrid, LateInteraction of 100", weighted(features, Features.LATE), relevant, ms)]
     half = {query: features[query] for query in list(features)[::2]}
     rest = {query: features[query] for query in list(features)[1::2]}
     weights = tuned(half, relevant)
     told = ", ".join(f"{n} {w:g}" for n, w in zip(Features.NAMES, weights, strict=True) if w)
-    rows.append(row(f"tuned ({told}), its half", weighted(half, weights), relevant, ms))
-    rows.append(row("tuned, the other half", weighted(rest, weights), relevant, ms))
-    rows.append(row("tuned, all", weighted(features, weights), relevant, ms))
+    for name, part in {"its half": half, "the other half": rest, "all": features}.items():
+        rows.append(row(f"hybrid, {name}", weighted(part, Features.HYBRID), relevant, ms))
+        rows.append(row(f"tuned ({told}), {name}", weighted(part, weights), relevant, ms))
     return rows
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import sys
@@ -15,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from agentkit._sync import run_sync
 from agentkit.errors import AgentkitError
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def ask(
 
     create: Callable[..., RagGraph] = getattr(agentkit, f"create_{graph}")
     answering = create(model, _open_index(index, embeddings), k=k, prompts=prompts)
-    result = asyncio.run(_answer(answering, question, show=not as_json, progress=not quiet))
+    result = run_sync(lambda: _answer(answering, question, show=not as_json, progress=not quiet))
     if as_json:
         out.print_json(json.dumps(_as_json(result), ensure_ascii=False))
         return

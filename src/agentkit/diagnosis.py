@@ -140,7 +140,8 @@ def _server(environment: Mapping[str, str]) -> Iterator[Finding]:
     address = environment.get("OPENAI_BASE_URL")
     if not address:
         return
-    headers = {"authorization": f"Bearer {environment.get('OPENAI_API_KEY', '')}"}
+    key = environment.get("OPENAI_API_KEY")
+    headers = {"authorization": f"Bearer {key}"} if key else {}
     try:
         reply = httpx.get(f"{address.rstrip('/')}/models", headers=headers, timeout=_SECONDS)
         reply.raise_for_status()

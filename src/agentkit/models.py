@@ -102,6 +102,8 @@ def _make(
             f"Expected as {kind} a LangChain object, a 'provider:model' string, 'local' or "
             f"None; got {type(spec).__name__}."
         )
+    if not spec.strip():
+        raise ConfigurationError(f"The {kind} cannot be made from an empty string.")
     if spec == LOCAL:
         return local(**options)
     try:

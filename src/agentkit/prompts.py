@@ -9,8 +9,6 @@ from __future__ import annotations
 import difflib
 import json
 import re
-import threading
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -18,19 +16,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar, cast
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
+from agentkit._structured import StructuredCall
 from agentkit._sync import run_sync
+from agentkit._text import shortened, well_formed
 from agentkit.errors import (
     ConfigurationError,
     InvalidInputError,
-    PromptOutputError,
     UnknownPromptError,
 )
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
-    from langchain_core.runnables import Runnable, RunnableConfig
+    from langchain_core.runnables import RunnableConfig
     from langgraph.graph.state import CompiledStateGraph
 
 Output = TypeVar("Output", bound="str | BaseModel")
@@ -192,7 +191,8 @@ class Prompt(Generic[Output]):
         messages = self.render(inputs)
         run_config = self._configured(config, stream=stream)
         if issubclass(self.output, BaseModel):
-            return cast("Output", await _StructuredCall(self, model, run_config).ainvoke(messages))
+            call = StructuredCall(self.name, self.output, self.schema, model, run_config)
+            return cast("Output", await call.ainvoke(messages))
         reply = await model.ainvoke(messages, run_config)
         return cast("Output", reply.text)
 
@@ -236,7 +236,7 @@ class Prompt(Generic[Output]):
     def _fenced(self, text: str) -> str:
         """The text with any tag of this prompt's own inputs made harmless."""
         names = "|".join(re.escape(name) for name in self.inputs)
-        return re.sub(rf"<(?=/?(?:{names})\s*>)", "&lt;", text)
+        return re.sub(rf"<(?=\s*/?\s*(?:{names})\b)", "&lt;", text, flags=re.IGNORECASE)
 
 
 class PromptSet(Mapping[str, PromptText]):
@@ -361,116 +361,10 @@ def as_text(value: Any) -> str:
     Text as it is; a list of texts one a line, each with its number; all else as JSON.
     """
     if isinstance(value, str):
-        return value
+        return well_formed(value)
     if isinstance(value, Sequence) and all(isinstance(item, str) for item in value):
-        return "\n".join(f"[{number}] {item}" for number, item in enumerate(value, 1))
+        return "\n".join(f"[{number}] {well_formed(item)}" for number, item in enumerate(value, 1))
     return json.dumps(value, ensure_ascii=False, default=_as_json)
-
-
-class _StructuredCall:
-    """A model's reply read as the prompt's output model, with one repair."""
-
-    def __init__(self, prompt: Prompt[Any], model: BaseChatModel, config: RunnableConfig) -> None:
-        self.prompt, self.model, self.config = prompt, model, config
-
-    async def ainvoke(self, messages: list[BaseMessage]) -> BaseModel:
-        reply, problem = await self._attempt(messages)
-        if isinstance(reply, BaseModel):
-            return reply
-        repair = HumanMessage(
-            f"That reply could not be read: {problem}\nReply again with nothing but one JSON "
-            f"object that follows this schema:\n{json.dumps(self.prompt.schema)}"
-        )
-        shown = AIMessage(reply or "(nothing)")
-        again, problem = await self._attempt([*messages, shown, repair])
-        if isinstance(again, BaseModel):
-            return again
-        raise PromptOutputError(
-            f"The reply to prompt {self.prompt.name!r} is not a {self.prompt.output.__name__}, "
-            f"even after one repair: {problem} The reply was: {_shortened(again)!r}"
-        )
-
-    async def _attempt(self, messages: list[BaseMessage]) -> tuple[BaseModel | str, str]:
-        """The output object, or the reply's text and what is wrong with it."""
-        raw, content = await self._reply(messages)
-        try:
-            return self.prompt.output.model_validate(content), ""
-        except ValidationError as error:
-            return raw, _told(error) if content is not None else "it is not a JSON object."
-
-    async def _reply(self, messages: list[BaseMessage]) -> tuple[str, Any]:
-        chain = _chains.get(self.model, self.prompt)
-        if chain is not None:
-            try:
-                reply = await chain.ainvoke(messages, self.config)
-            except Exception as error:
-                if not _is_refused_request(error):
-                    raise
-                _chains.forget(self.model, self.prompt)
-            else:
-                raw = cast("AIMessage", reply["raw"])
-                return _raw_text(raw), _plain(reply["parsed"])
-        return await self._reply_as_json_text(messages)
-
-    async def _reply_as_json_text(self, messages: list[BaseMessage]) -> tuple[str, Any]:
-        """For models without structured output: the schema is told, the text is read."""
-        system = SystemMessage(
-            f"{messages[0].text}\n\nReply with nothing but one JSON object that follows this "
-            f"schema:\n{json.dumps(self.prompt.schema)}"
-        )
-        reply = await self.model.ainvoke([system, *messages[1:]], self.config)
-        return reply.text, _json_object(reply.text)
-
-
-class _StructuredChains:
-    """The structured-output chains built last; building one costs milliseconds, a call does not.
-
-    None stands for a model that has no structured output of its own.
-    """
-
-    _KEPT = 256
-
-    def __init__(self) -> None:
-        self._chains: OrderedDict[
-            tuple[int, type], tuple[BaseChatModel, Runnable[Any, Any] | None]
-        ] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, model: BaseChatModel, prompt: Prompt[Any]) -> Runnable[Any, Any] | None:
-        key = (id(model), prompt.output)
-        with self._lock:
-            if key in self._chains:
-                self._chains.move_to_end(key)
-                return self._chains[key][1]
-        chain = self._build(model, prompt)
-        self._keep(key, model, chain)
-        return chain
-
-    def forget(self, model: BaseChatModel, prompt: Prompt[Any]) -> None:
-        self._keep((id(model), prompt.output), model, None)
-
-    def _keep(
-        self, key: tuple[int, type], model: BaseChatModel, chain: Runnable[Any, Any] | None
-    ) -> None:
-        with self._lock:
-            self._chains[key] = (model, chain)  # holding the model keeps its id from being reused
-            while len(self._chains) > self._KEPT:
-                self._chains.popitem(last=False)
-
-    @staticmethod
-    def _build(model: BaseChatModel, prompt: Prompt[Any]) -> Runnable[Any, Any] | None:
-        try:
-            return model.with_structured_output(prompt.schema, include_raw=True)
-        except NotImplementedError:
-            return None
-
-
-_chains = _StructuredChains()
-
-
-def _is_refused_request(error: Exception) -> bool:
-    """Whether a server turned the request itself down, as those without JSON schemas do."""
-    return getattr(error, "status_code", None) in (400, 404, 422, 501)
 
 
 def _prompt_text(name: str, text: Any) -> PromptText:
@@ -486,42 +380,8 @@ def _prompt_text(name: str, text: Any) -> PromptText:
             return PromptText(text["instructions"], tuple(demos))
     raise ConfigurationError(
         f"The text of prompt {name!r} is its instructions, or a mapping with 'instructions' and "
-        f"'demos'; got {_shortened(repr(text))}."
+        f"'demos'; got {shortened(repr(text))}."
     )
-
-
-def _json_object(text: str) -> Any:
-    """The JSON object in a text, whatever stands around it; None when there is none."""
-    start, end = text.find("{"), text.rfind("}")
-    try:
-        return json.loads(text[start : end + 1]) if 0 <= start < end else None
-    except ValueError:
-        return None
-
-
-def _plain(parsed: Any) -> Any:
-    return parsed.model_dump() if isinstance(parsed, BaseModel) else parsed
-
-
-def _raw_text(raw: AIMessage) -> str:
-    """A reply's text, or the arguments of the tool call by which it was to answer."""
-    if raw.text:
-        return raw.text
-    calls = [*raw.tool_calls, *raw.invalid_tool_calls]
-    return as_text(calls[0]["args"]) if calls else ""
-
-
-def _told(error: ValidationError) -> str:
-    """What pydantic found, in one line a problem and without its web addresses."""
-    return " ".join(
-        f"{'.'.join(str(part) for part in problem['loc']) or 'The object'}: {problem['msg']}."
-        for problem in error.errors(include_url=False, include_input=False)
-    )
-
-
-def _shortened(text: str | BaseModel, limit: int = 300) -> str:
-    written = str(text)
-    return written if len(written) <= limit else f"{written[:limit]}…"
 
 
 def _as_json(value: Any) -> Any:

@@ -30,6 +30,9 @@ PromptTexts = Annotated[
 """Prompt overrides; in a form, instructions by prompt name."""
 
 
+_MODELS_KEPT = 32
+
+
 class GraphContext(BaseModel):
     """The settings that every graph has.
 
@@ -43,6 +46,9 @@ class GraphContext(BaseModel):
 
     defaults: ClassVar[GraphContext]
     """The settings of a run that overrides none."""
+
+    models: ClassVar[RecentlyMade[BaseChatModel]] = RecentlyMade(_MODELS_KEPT)
+    """The chat models that the graph's runs used last, so that each is made once."""
 
     model: ModelSpec = Field(
         default=None,
@@ -81,6 +87,7 @@ class GraphContext(BaseModel):
         schema.declared_prompts = {
             name: prompt.using(overrides) for name, prompt in declared.items()
         }
+        schema.models = RecentlyMade(_MODELS_KEPT)
         schema.defaults = schema()
         _ = schema.defaults.chat_model  # a model that cannot be made is told now, not in a run
         return schema
@@ -103,8 +110,15 @@ class GraphContext(BaseModel):
     def chat_model(self) -> BaseChatModel:
         """The chat model of the run."""
         spec = spec_or_default(self.model)
-        made = _models_by_spec(spec) if isinstance(spec, str) else chat_model(spec)
-        return made if self.temperature is None else _at_temperature(made, self.temperature)
+        made = (
+            chat_model(spec)
+            if not isinstance(spec, str)
+            else self.models.get(type(self), spec, lambda: chat_model(spec))
+        )
+        temperature = self.temperature
+        if temperature is None:
+            return made
+        return self.models.get(made, temperature, lambda: _at_temperature(made, temperature))
 
     @functools.cached_property
     def prompt_set(self) -> PromptSet:
@@ -124,18 +138,12 @@ class GraphContext(BaseModel):
         return hashlib.sha256(told.encode()).hexdigest()
 
 
-_models_by_spec = functools.lru_cache(maxsize=16)(chat_model)
-_variants: RecentlyMade[BaseChatModel] = RecentlyMade(64)
-
-
 def _at_temperature(model: BaseChatModel, temperature: float) -> BaseChatModel:
     if "temperature" not in type(model).model_fields:
         raise ConfigurationError(
             f"{type(model).__name__} takes no temperature: leave `temperature` empty."
         )
-    return _variants.get(
-        model, temperature, lambda: model.model_copy(update={"temperature": temperature})
-    )
+    return model.model_copy(update={"temperature": temperature})
 
 
 def _with_default(cls: type[GraphContext], name: str, checked: GraphContext) -> tuple[Any, Any]:

@@ -7,6 +7,8 @@ from typing import Any
 
 from langchain_core.documents import Document
 
+from agentkit._text import well_formed
+
 METADATA_KEY = "agentkit"
 """The metadata key under which all that agentkit adds to a document lives."""
 
@@ -20,22 +22,13 @@ def document_id(document: Document) -> str:
     return hashlib.sha256(content).hexdigest()[:32]
 
 
-def well_formed(text: str) -> str:
-    """The text with paired surrogates joined and lone ones replaced: UTF-8 can hold neither."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
-
-
 def annotate(document: Document, **values: Any) -> Document:
     """A copy of the document with these values added under agentkit's key.
 
     The copy carries the document's id, its own metadata unchanged, and its content as well-formed
     text; no state is shared with it.
     """
-    own = {**document.metadata.get(METADATA_KEY, {}), **values}
+    own = {**_own(document), **values}
     return Document(
         id=document_id(document),
         page_content=well_formed(document.page_content),
@@ -45,5 +38,11 @@ def annotate(document: Document, **values: Any) -> Document:
 
 def score_of(document: Document) -> float | None:
     """The score under agentkit's key, as its last retriever, fusion or re-ranker gave it."""
-    score = document.metadata.get(METADATA_KEY, {}).get("score")
-    return None if score is None else float(score)
+    score = _own(document).get("score")
+    return float(score) if isinstance(score, int | float) else None
+
+
+def _own(document: Document) -> dict[str, Any]:
+    """What stands under agentkit's key; nothing where a user's own metadata has taken it."""
+    own = document.metadata.get(METADATA_KEY)
+    return own if isinstance(own, dict) else {}

@@ -21,13 +21,14 @@ from langchain_core.retrievers import BaseRetriever
 from pydantic import ConfigDict, PositiveInt
 
 from agentkit._sync import run_sync
+from agentkit._text import well_formed
 from agentkit.errors import (
     ConfigurationError,
     IndexMismatchError,
     InvalidInputError,
     MissingExtraError,
 )
-from agentkit.retrieval.documents import METADATA_KEY, document_id, well_formed
+from agentkit.retrieval.documents import METADATA_KEY, document_id
 from agentkit.retrieval.filters import Where, condition_of, one_of
 from agentkit.retrieval.fusion import reciprocal_rank_fusion
 from agentkit.retrieval.rows import (

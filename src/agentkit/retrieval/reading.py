@@ -18,8 +18,8 @@ from itertools import pairwise, zip_longest
 from pathlib import Path
 from typing import Any
 
+from agentkit._text import well_formed
 from agentkit.errors import InvalidInputError
-from agentkit.retrieval.documents import well_formed
 
 TEXT_FIELDS = ("text", "content", "page_content", "body", "passage")
 """The fields of a JSON object that hold its text; the first that is there is taken."""

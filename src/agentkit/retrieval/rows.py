@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from langchain_core.documents import Document
 
+from agentkit._text import well_formed
 from agentkit.errors import IndexMismatchError, InvalidInputError
-from agentkit.retrieval.documents import METADATA_KEY, annotate, document_id, well_formed
+from agentkit.retrieval.documents import METADATA_KEY, annotate, document_id
 from agentkit.retrieval.filters import ORDERED, TERMS, ordered_of, terms_of
 
 if TYPE_CHECKING:

@@ -1,0 +1,167 @@
+"""The `agentkit` command, as a user types it."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from agentkit import Index
+from agentkit.cli import app
+from agentkit.diagnosis import diagnose
+from agentkit.testing import ModelServer, Script
+
+pytestmark = pytest.mark.local
+
+DOCUMENTS = Path(__file__).parent.parent / "examples" / "documents"
+QUESTION = "How long may I keep a book?"
+
+
+@pytest.fixture
+def workspace(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli") / "index"
+    Index.open(folder).add(["Books may be kept for four weeks. [red]Alarm[/] [1]"])
+    return folder
+
+
+@pytest.fixture
+def served(monkeypatch):
+    """Makes a script the configured chat model."""
+    servers = []
+
+    def serve(script):
+        server = ModelServer(script).__enter__()
+        servers.append(server)
+        monkeypatch.setenv("AGENTKIT_MODEL", "openai:scripted")
+        monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
+        monkeypatch.setenv("OPENAI_API_KEY", "none")
+        return server
+
+    yield serve
+    for server in servers:
+        server.__exit__(None, None, None)
+
+
+def run(*words):
+    return CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
+
+
+def command(*words):
+    """The real command, in a process of its own."""
+    program = Path(sys.executable).parent / "agentkit"
+    return subprocess.run([program, *map(str, words)], capture_output=True, text=True, check=False)
+
+
+def test_files_are_ingested_and_a_second_run_finds_them_unchanged(workspace):
+    shutil.copytree(DOCUMENTS, workspace / "documents")
+    first = run("ingest", "documents", "--index", "index", "--exclude", "*.csv")
+    assert "Files: 4 added." in first.stdout
+    (workspace / "documents" / "loans.md").unlink()
+    (workspace / "documents" / "broken.pdf").write_bytes(b"%PDF-1.4 nonsense")
+    second = run("ingest", "documents", "--index", "index", "--exclude", "*.csv")
+    assert "Files: 3 unchanged, 1 removed." in second.stdout
+    assert "Skipped documents/broken.pdf" in second.stderr
+    assert second.exit_code == 0
+
+
+def test_ingesting_nothing_readable_fails(workspace):
+    (workspace / "junk.txt").write_bytes(bytes(range(32)) * 100)
+    done = run("ingest", "junk.txt", "--index", "index")
+    assert done.exit_code == 1
+    assert "Skipped junk.txt" in done.stderr
+
+
+def test_an_answer_is_printed_with_its_progress_and_its_sources(workspace, index, served):
+    served(Script().when("Answer the question", reply="Four weeks, [red]truly[/] [1]."))
+    done = run("ask", QUESTION, "--index", index)
+    assert done.exit_code == 0
+    assert "Four weeks, [red]truly[/] [1]." in done.stdout
+    assert "1 found for" in done.stderr
+    assert "[1] a document without a source" in done.stdout
+
+
+def test_a_corrected_answer_is_printed_as_such(workspace, index, served):
+    script = Script().when("has the problems", reply="Four weeks [1].")
+    served(script.when("Answer the question", reply="Four weeks [9]."))
+    done = run("ask", QUESTION, "--index", index, "--quiet")
+    assert "Corrected: Four weeks [1]." in done.stdout
+    assert done.stderr == ""
+
+
+def test_json_is_nothing_but_json(workspace, index, served):
+    served(Script().when("Answer the question", reply="Four weeks [1]."))
+    result = json.loads(run("ask", QUESTION, "--index", index, "--json").stdout)
+    assert result["answer"] == "Four weeks [1]."
+    assert result["citations"][0]["number"] == 1
+    assert result["documents"][0]["content"].startswith("Books may be kept")
+
+
+@pytest.mark.parametrize("graph", ["rag", "hyde_rag", "fusion_rag"])
+def test_every_graph_can_be_asked_with_the_embedded_model(workspace, index, graph):
+    done = run("ask", QUESTION, "--index", index, "--graph", graph, "--model", "local")
+    assert done.exit_code == 0
+    assert done.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["ask", QUESTION, "--index", "nowhere"], "There is no index at"),
+        (["ask", " ", "--index", "INDEX", "--model", "local"], "The question is empty"),
+        (["ask", QUESTION, "--index", "INDEX", "--model", "nowhere:x"], "cannot be made"),
+        (["ask", QUESTION, "--index", "INDEX", "--k", "0"], "k"),
+    ],
+)
+def test_an_error_is_told_without_a_traceback(workspace, index, words, told):
+    done = command(*(index if word == "INDEX" else word for word in words))
+    assert done.returncode == 1
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_graphs_are_listed():
+    done = run("graphs")
+    assert "create_hyde_rag" in done.stdout
+
+
+def test_the_installed_weights_are_said_to_be_right():
+    done = run("local", "install")
+    assert "installed and right" in done.stdout
+
+
+def test_the_doctor_finds_what_is_good_and_what_is_not(served):
+    server = served(Script())
+    good = {finding.subject: finding for finding in diagnose({"OPENAI_BASE_URL": server.base_url})}
+    assert good["chat model local"].state == "good"
+    assert good[server.base_url].found == "serves scripted"
+    assert good["extra index"].state == "good"
+    bad = diagnose({"AGENTKIT_MODEL": "openai:gpt-5", "AGENTKIT_EMBEDDINGS": "nowhere:x"})
+    told = {finding.subject: finding for finding in bad if finding.state == "bad"}
+    assert told["chat model openai:gpt-5"].advice == "export OPENAI_API_KEY=…"
+    assert "cannot be made" in told["embeddings nowhere:x"].found
+
+
+def test_the_doctor_tells_of_a_server_that_refuses_or_is_gone():
+    with ModelServer(Script(), api_key="secret") as server:
+        address = server.base_url
+        refused = diagnose({"OPENAI_BASE_URL": address, "OPENAI_API_KEY": "wrong"})
+    gone = diagnose({"OPENAI_BASE_URL": address, "OPENAI_API_KEY": "secret"})
+    for findings in (refused, gone):
+        assert findings[-1].state == "bad"
+        assert findings[-1].advice
+
+
+def test_the_doctor_prints_its_findings(served):
+    served(Script())
+    done = run("doctor")
+    assert done.exit_code == 0
+    assert "chat model openai:scripted" in done.stdout

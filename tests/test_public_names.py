@@ -1,0 +1,43 @@
+"""What importing costs, and that every public name is there."""
+
+import importlib
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = [
+    "langchain_core",
+    "langgraph",
+    "pydantic",
+    "lancedb",
+    "numpy",
+    "llama_index",
+    "openai",
+    "xllamacpp",
+]
+
+
+def imported_by(program):
+    check = f"{program}\nimport sys\nprint(*[name for name in {HEAVY!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    assert imported_by("import agentkit") == set()
+
+
+def test_importing_a_graph_imports_no_extra():
+    found = imported_by("from agentkit import create_rag, create_hyde_rag, create_fusion_rag")
+    assert found.isdisjoint({"lancedb", "numpy", "llama_index", "openai", "xllamacpp"})
+
+
+@pytest.mark.parametrize("package", ["agentkit", "agentkit.retrieval", "agentkit.local"])
+def test_every_public_name_can_be_imported(package):
+    module = importlib.import_module(package)
+    for name in module.__all__:
+        assert getattr(module, name) is not None
+    assert set(module.__all__) <= set(dir(module))
+    with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
+        _ = module.nonsense
