@@ -32,12 +32,18 @@ class RecentlyMade(Generic[Value]):
                 self._values.move_to_end(place)
                 return self._values[place][1]
         value = make()
-        self.put(owner, key, value)
-        return value
+        with self._lock:
+            if place not in self._values:  # else another thread was faster
+                self._keep(place, owner, value)
+            return self._values[place][1]
 
     def put(self, owner: object, key: Hashable, value: Value) -> None:
         """Keep a value in place of the one that was there."""
         with self._lock:
-            self._values[id(owner), key] = (owner, value)
-            while len(self._values) > self._most:
-                self._values.popitem(last=False)
+            self._keep((id(owner), key), owner, value)
+
+    def _keep(self, place: tuple[int, Hashable], owner: object, value: Value) -> None:
+        self._values[place] = (owner, value)
+        self._values.move_to_end(place)
+        while len(self._values) > self._most:
+            self._values.popitem(last=False)

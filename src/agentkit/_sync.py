@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import functools
+import os
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
+
+_starting = threading.Lock()
 
 
 def run_sync(start: Callable[[], Coroutine[Any, Any, Result]], /) -> Result:
@@ -25,7 +29,8 @@ def run_sync(start: Callable[[], Coroutine[Any, Any, Result]], /) -> Result:
         RuntimeError: When called by code that itself runs on that loop, which would wait for
             itself for ever.
     """
-    loop = _background_loop()
+    with _starting:
+        loop = _background_loop()
     if _running_loop() is loop:
         raise RuntimeError(
             "A sync call was made inside an async one. Await the async form "
@@ -54,5 +59,25 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
 @functools.cache
 def _background_loop() -> asyncio.AbstractEventLoop:
     loop = asyncio.new_event_loop()
-    threading.Thread(target=loop.run_forever, name="agentkit-sync", daemon=True).start()
+    threading.Thread(target=_serve, args=(loop,), name="agentkit-sync", daemon=True).start()
     return loop
+
+
+def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    while True:
+        # what ends the process ends the call that raised it, and not the loop that all share
+        with contextlib.suppress(SystemExit, KeyboardInterrupt):
+            loop.run_forever()
+
+
+def _forget_loop() -> None:
+    _background_loop.cache_clear()
+    _starting.release()
+
+
+if hasattr(os, "register_at_fork"):  # the loop's thread does not live on in a forked child
+    os.register_at_fork(
+        before=_starting.acquire,
+        after_in_parent=_starting.release,
+        after_in_child=_forget_loop,
+    )

@@ -31,6 +31,9 @@ class MissingExtraError(AgentkitError, ImportError):
         self.feature = feature
         self.extra = extra
 
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:
+        return type(self), (self.feature, self.extra)
+
 
 class UnknownPromptError(AgentkitError, KeyError):
     """A prompt was named that the graph or prompt set does not have."""

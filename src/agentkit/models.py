@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from agentkit.errors import ConfigurationError, MissingExtraError
+from agentkit.errors import AgentkitError, ConfigurationError, MissingExtraError
 
 if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 LOCAL = "local"
 MODEL_VARIABLE = "AGENTKIT_MODEL"
 EMBEDDINGS_VARIABLE = "AGENTKIT_EMBEDDINGS"
+
+_OPENAI_PROVIDERS = frozenset({"openai", "azure_openai"})
 
 Made = TypeVar("Made")
 
@@ -104,10 +106,10 @@ def _make(
         )
     if not spec.strip():
         raise ConfigurationError(f"The {kind} cannot be made from an empty string.")
-    if spec == LOCAL:
-        return local(**options)
     try:
-        return provider(spec, **options)
+        return local(**options) if spec == LOCAL else provider(spec, **options)
+    except AgentkitError:
+        raise
     except ImportError as error:
         if spec.startswith("openai:"):
             raise MissingExtraError(f"The {kind} {spec!r}", "openai") from error
@@ -143,4 +145,8 @@ def _provider_chat_model(spec: str, **options: Any) -> BaseChatModel:
 def _provider_embeddings(spec: str, **options: Any) -> Embeddings:
     from langchain.embeddings import init_embeddings
 
+    if _OPENAI_PROVIDERS & {spec.partition(":")[0], options.get("provider")}:
+        # else the texts are split by tables fetched from the network, into token ids that other
+        # servers do not take
+        options.setdefault("check_embedding_ctx_length", False)
     return init_embeddings(spec, **options)

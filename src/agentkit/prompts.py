@@ -14,9 +14,10 @@ from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar, cast
+from uuid import uuid4
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
-from pydantic import BaseModel
+from pydantic import BaseModel, RootModel
 
 from agentkit._structured import StructuredCall
 from agentkit._sync import run_sync
@@ -40,6 +41,8 @@ TEXT = "text"
 NO_STREAM = "nostream"
 """The tag that keeps a call's tokens out of LangGraph's `stream_mode="messages"`."""
 
+_RESERVED = ("config", "stream")
+_BREAK, _CONTINUED = "\n", "\n    "  # so that no item can pass for several
 _FORMAT = "agentkit.prompts"
 _FORMAT_VERSION = 1
 
@@ -84,7 +87,8 @@ class Prompt(Generic[Output]):
             model's fields, or `text`) to its value, shown as earlier turns.
 
     Raises:
-        ConfigurationError: When a demo lacks an input or an output.
+        ConfigurationError: When there is no input, an input's name is taken, the output is of
+            another kind, or a demo lacks an input or an output.
     """
 
     name: str
@@ -94,6 +98,18 @@ class Prompt(Generic[Output]):
     demos: Sequence[Mapping[str, Any]] = ()
 
     def __post_init__(self) -> None:
+        if not _is_output(self.output):
+            raise ConfigurationError(
+                f"The output of prompt {self.name!r} is str or a pydantic model with fields; got "
+                f"{self.output!r}."
+            )
+        if not self.inputs:
+            raise ConfigurationError(f"Prompt {self.name!r} has no input.")
+        if taken := self.inputs.keys() & {*_RESERVED, *self.output_fields}:
+            raise ConfigurationError(
+                f"Prompt {self.name!r} cannot have an input called {', '.join(sorted(taken))}: an "
+                "output or an option of `invoke` has that name."
+            )
         for demo in self.demos:
             if missing := {*self.inputs, *self.output_fields} - demo.keys():
                 raise ConfigurationError(
@@ -251,6 +267,12 @@ class PromptSet(Mapping[str, PromptText]):
     """
 
     def __init__(self, texts: Mapping[str, Any] | None = None) -> None:
+        if not isinstance(texts, Mapping | None) or not all(
+            isinstance(n, str) for n in texts or ()
+        ):
+            raise ConfigurationError(
+                f"Prompts are a mapping from names to texts; got {shortened(repr(texts))}."
+            )
         self._texts = {name: _prompt_text(name, text) for name, text in (texts or {}).items()}
 
     @classmethod
@@ -298,7 +320,8 @@ class PromptSet(Mapping[str, PromptText]):
         """Write the set as JSON, all or nothing.
 
         Raises:
-            ConfigurationError: When a demo holds a value that JSON cannot hold.
+            ConfigurationError: When a demo holds a value that JSON cannot hold, or the file
+                cannot be written.
         """
         content = {
             "format": _FORMAT,
@@ -309,13 +332,19 @@ class PromptSet(Mapping[str, PromptText]):
             },
         }
         try:
-            written = json.dumps(content, ensure_ascii=False, indent=2, default=_as_json)
-        except TypeError as error:
-            raise ConfigurationError(f"A demo cannot be saved as JSON: {error}") from error
+            text = json.dumps(content, ensure_ascii=False, indent=2, default=_as_json)
+            written = f"{text}\n".encode()
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ConfigurationError(f"The prompts cannot be saved as JSON: {error}") from error
         target = Path(path)
-        partial = target.with_name(target.name + ".partial")
-        partial.write_text(written + "\n", encoding="utf-8")
-        partial.replace(target)
+        partial = target.with_name(f".{target.name}.{uuid4().hex}")
+        try:
+            partial.write_bytes(written)
+            partial.replace(target)
+        except OSError as error:
+            raise ConfigurationError(f"No prompts can be saved to {path}: {error}") from error
+        finally:
+            partial.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path: str | Path) -> PromptSet:
@@ -326,8 +355,8 @@ class PromptSet(Mapping[str, PromptText]):
                 format.
         """
         try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            content = json.loads(Path(path).read_text(encoding="utf-8-sig"))
+        except (OSError, ValueError, RecursionError) as error:
             raise ConfigurationError(f"No prompts can be read from {path}: {error}") from error
         if not isinstance(content, dict) or content.get("format") != _FORMAT:
             raise ConfigurationError(f"{path} is not a prompt set saved by agentkit.")
@@ -336,7 +365,9 @@ class PromptSet(Mapping[str, PromptText]):
                 f"{path} has prompt format version {content.get('version')}; this agentkit reads "
                 f"version {_FORMAT_VERSION}."
             )
-        return cls(content.get("prompts"))
+        if not isinstance(content.get("prompts"), dict):
+            raise ConfigurationError(f"{path} holds no prompts: it needs a mapping 'prompts'.")
+        return cls(content["prompts"])
 
 
 PromptOverrides: TypeAlias = PromptSet | Mapping[str, Any] | str | Path | None
@@ -349,7 +380,8 @@ def prompts_of(graph: CompiledStateGraph[Any, Any, Any, Any]) -> dict[str, Promp
     Raises:
         ConfigurationError: When the graph was not made by an agentkit factory.
     """
-    prompts = getattr(graph.context_schema, "declared_prompts", None)
+    schema = getattr(graph, "context_schema", None)
+    prompts = getattr(schema, "declared_prompts", None)
     if prompts is None:
         raise ConfigurationError(f"{graph!r} was not made by agentkit: it declares no prompts.")
     return dict(prompts)
@@ -363,25 +395,38 @@ def as_text(value: Any) -> str:
     if isinstance(value, str):
         return well_formed(value)
     if isinstance(value, Sequence) and all(isinstance(item, str) for item in value):
-        return "\n".join(f"[{number}] {well_formed(item)}" for number, item in enumerate(value, 1))
-    return json.dumps(value, ensure_ascii=False, default=_as_json)
+        return "\n".join(
+            f"[{number}] {well_formed(item).replace(_BREAK, _CONTINUED)}"
+            for number, item in enumerate(value, 1)
+        )
+    try:
+        return well_formed(json.dumps(value, ensure_ascii=False, default=_as_json))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidInputError(
+            f"A prompt can show text and what JSON can hold; got {type(value).__name__}: {error}"
+        ) from error
 
 
 def _prompt_text(name: str, text: Any) -> PromptText:
-    if isinstance(text, PromptText):
-        return text
-    if isinstance(text, str):
-        return PromptText(text)
-    if isinstance(text, Prompt):
-        return PromptText(text.instructions, text.demos)
-    if isinstance(text, Mapping) and isinstance(text.get("instructions"), str):
-        demos = text.get("demos", ())
-        if isinstance(demos, Sequence) and all(isinstance(demo, Mapping) for demo in demos):
-            return PromptText(text["instructions"], tuple(demos))
+    if isinstance(text, PromptText | Prompt):
+        instructions, demos = text.instructions, text.demos
+    elif isinstance(text, Mapping):
+        instructions, demos = text.get("instructions"), text.get("demos", ())
+    else:
+        instructions, demos = text, ()
+    listed = isinstance(demos, Sequence) and all(isinstance(demo, Mapping) for demo in demos)
+    if isinstance(instructions, str) and listed:
+        return PromptText(instructions, tuple(demos))
     raise ConfigurationError(
         f"The text of prompt {name!r} is its instructions, or a mapping with 'instructions' and "
         f"'demos'; got {shortened(repr(text))}."
     )
+
+
+def _is_output(output: Any) -> bool:
+    if not isinstance(output, type) or issubclass(output, RootModel):
+        return False
+    return output is str or issubclass(output, BaseModel)
 
 
 def _as_json(value: Any) -> Any:

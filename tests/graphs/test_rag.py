@@ -40,6 +40,7 @@ from agentkit.retrieval import (
     MultiQuery,
     PointwiseReranker,
     StepBack,
+    query,
 )
 from agentkit.testing import HashEmbeddings, Script, ScriptedChatModel
 
@@ -377,6 +378,19 @@ def test_sub_questions_are_answered_each_and_combined():
     combined = model.script.calls[-1].text
     assert "Capital of France?\nParis [1]." in combined
     assert "Capital of Italy?\nRome [2]." in combined
+
+
+def test_a_rewriter_of_ones_own_may_write_queries_of_any_kind():
+    class Splits:
+        prompts = ()
+
+        async def rewrite(self, question, *, model, prompts=None):
+            return [query("one part", kind="sub_question"), query("another", kind="sub_question")]
+
+    found = finding(PARIS)
+    out = create_rag(answering(), found, rewrite=Splits()).invoke({"question": QUESTION})
+    assert out["answer"] == "Paris [1]."
+    assert set(found.asked) == {QUESTION, "one part", "another"}
 
 
 def test_sub_questions_of_an_extractive_answer_are_joined():

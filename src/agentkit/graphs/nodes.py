@@ -77,12 +77,21 @@ def _without_error_handlers(drawn: DrawnGraph) -> DrawnGraph:
 def is_transient(error: BaseException) -> bool:
     """Whether the same call may well succeed when made again: a lost connection, a busy server."""
     for cause in _causes(error):
-        status = getattr(cause, "status_code", None)
-        if isinstance(status, int):
+        status = _status_of(cause)
+        if status is not None:
             return status in _TRY_AGAIN or status >= _SERVER_ERROR
         if isinstance(cause, ConnectionError | httpx.NetworkError | httpx.RemoteProtocolError):
             return True
     return False
+
+
+def _status_of(error: BaseException) -> int | None:
+    """The HTTP status, which some clients' errors have themselves and others' on the response."""
+    for holder in (error, getattr(error, "response", None)):
+        status = getattr(holder, "status_code", None)
+        if isinstance(status, int):
+            return status
+    return None
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

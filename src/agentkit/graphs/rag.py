@@ -204,6 +204,11 @@ class RagNodes:
     grades: bool
     caches: bool
 
+    @property
+    def answers_parts(self) -> bool:
+        """Whether parts of the question are answered by themselves."""
+        return any(isinstance(rewriter, Decompose) for rewriter in self.rewriters)
+
     async def read_question(self, state: RagState, runtime: Runtime[Any]) -> dict[str, Any]:
         """Take the question; a follow-up is first made to stand alone."""
         settings = self.context.of_run(runtime)
@@ -422,7 +427,7 @@ class RagNodes:
             return END
         documents = state["documents"]
         parts = [item["text"] for item in state["queries"] if item["kind"] == "sub_question"]
-        if not documents or not parts:
+        if not documents or not parts or not self.answers_parts:
             return "answer"
         return [Send("answer_part", PartTask(question=part, documents=documents)) for part in parts]
 
@@ -770,7 +775,7 @@ def _wired(
         graph.add_conditional_edges("collect_queries", nodes.wanted_tasks, ["retrieve", "fuse"])
 
     ends = ["answer", END]
-    if any(isinstance(rewriter, Decompose) for rewriter in nodes.rewriters):
+    if nodes.answers_parts:
         add(nodes.answer_part, error_handler=nodes.answer_part_failed, input_schema=PartTask)
         graph.add_edge("answer_part", "answer")
         ends.append("answer_part")
