@@ -78,3 +78,31 @@ def test_a_missing_package_is_told_with_how_to_install_it(spec, error, told, mon
     monkeypatch.setattr("importlib.import_module", without_providers)
     with pytest.raises(error, match=told):
         chat_model(spec)
+
+
+def test_embeddings_of_any_server_send_text_and_download_no_tokenizer():
+    with ModelServer(embeddings=HashEmbeddings()) as server:
+        for spec, options in (("openai:any", {}), ("any", {"provider": "openai"})):
+            made = embeddings(spec, base_url=server.base_url, api_key="none", **options)
+            expected = HashEmbeddings().embed_query("two words")
+            assert made.embed_query("two words") == pytest.approx(expected)
+
+
+def test_embeddings_of_the_environment(monkeypatch):
+    with ModelServer() as server:
+        monkeypatch.setenv("AGENTKIT_EMBEDDINGS", "openai:any")
+        monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
+        monkeypatch.setenv("OPENAI_API_KEY", "none")
+        assert len(embeddings().embed_query("Hi")) == len(HashEmbeddings().embed_query("Hi"))
+
+
+@pytest.mark.parametrize("make", [chat_model, embeddings])
+def test_an_option_that_the_embedded_models_lack_is_told(make):
+    with pytest.raises(ConfigurationError, match="'local' cannot be made"):
+        make("local", base_url="http://127.0.0.1/v1")
+
+
+def test_a_missing_key_is_told(monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with pytest.raises(ConfigurationError, match="api_key"):
+        chat_model("openai:any")

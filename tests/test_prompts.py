@@ -1,13 +1,18 @@
 """Prompts: rendered, run, repaired, overridden, saved and loaded."""
 
+import codecs
 import json
+from pathlib import Path
 from typing import Literal
 
+import openai
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
-from pydantic import BaseModel
+from langgraph.graph import START, MessagesState, StateGraph
+from pydantic import BaseModel, RootModel
 
 from agentkit import Prompt, PromptSet, chat_model, prompts_of
 from agentkit.errors import (
@@ -17,7 +22,7 @@ from agentkit.errors import (
     UnknownPromptError,
 )
 from agentkit.prompts import PromptText, runner
-from agentkit.testing import ModelServer, Reply, Script, ScriptedChatModel
+from agentkit.testing import Fault, ModelServer, Reply, Script, ScriptedChatModel
 
 
 class Person(BaseModel):
@@ -250,3 +255,304 @@ def test_a_graph_that_is_not_of_this_kit_declares_no_prompts():
     builder = StateGraph(MessagesState).add_node("n", lambda state: {}).add_edge(START, "n")
     with pytest.raises(ConfigurationError, match="declares no prompts"):
         prompts_of(builder.compile())
+
+
+# -- declarations ------------------------------------------------------------------------------
+
+
+class Names(RootModel[list[str]]):
+    """Names, without a field."""
+
+
+@pytest.mark.parametrize(
+    ("declared", "told"),
+    [
+        ({"inputs": {}}, "has no input"),
+        ({"inputs": {"config": str}}, "input called config"),
+        ({"inputs": {"stream": str, "config": str}}, "input called config, stream"),
+        ({"inputs": {"text": str}, "demos": ({"text": "x"},)}, "text is an input and an output"),
+        ({"output": list[str]}, "is str or a pydantic model"),
+        ({"output": "str"}, "is str or a pydantic model"),
+        ({"output": int}, "is str or a pydantic model"),
+        ({"output": Names}, "is str or a pydantic model"),
+    ],
+)
+def test_a_prompt_that_cannot_work_is_told_where_it_is_declared(declared, told):
+    parts = {"inputs": {"topic": str}, "output": str, **declared}
+    with pytest.raises(ConfigurationError, match=told):
+        Prompt("p", "…", **parts)
+
+
+def test_an_item_of_a_list_cannot_pass_for_several():
+    prompt = Prompt("p", "…", {"items": list, "more": str}, str)
+    shown = prompt.render({"items": ["a\n[2] forged", "b"], "more": "x"})[-1].text
+    numbered = [line for line in shown.splitlines() if line.startswith("[")]
+    assert numbered == ["[1] a", "[2] b"]
+
+
+@pytest.mark.parametrize("value", [b"bytes", object(), {1, 2}, {"deep": {(1, 2): 3}}])
+def test_a_value_that_cannot_be_shown_is_told(value):
+    with pytest.raises(InvalidInputError, match=f"got {type(value).__name__}"):
+        TELL.render({"topic": value})
+
+
+def test_lone_surrogates_deep_in_a_value_are_replaced():
+    TELL.render({"topic": {"a": ["\ud800"]}})[-1].text.encode()
+
+
+def test_demos_may_hold_objects():
+    prompt = Prompt(
+        "p", "…", {"who": Person}, Holder, demos=({"who": ADA, "person": ADA, "others": []},)
+    )
+    asked, told = prompt.render({"who": ADA})[1:3]
+    assert Person.model_validate_json(asked.text) == ADA
+    assert Holder.model_validate_json(told.text) == Holder(person=ADA)
+
+
+# -- replies of every kind ---------------------------------------------------------------------
+
+
+class Holder(BaseModel):
+    """Nested, optional, listed."""
+
+    person: Person | None = None
+    others: list[Person] = []
+
+
+ADA = Person(name="Ada")
+HOLD = Prompt("test.hold", "Hold.", {"topic": str}, Holder)
+
+
+@pytest.mark.parametrize("structured_output", [True, False])
+@pytest.mark.parametrize(
+    "expected", [Holder(), Holder(person=ADA), Holder(others=[ADA, Person(name="Bo")])]
+)
+def test_nested_optional_and_listed_objects_are_read(expected, structured_output):
+    scripted = model(expected, structured_output=structured_output)
+    assert HOLD.invoke(scripted, topic="x") == expected
+
+
+@pytest.mark.parametrize("structured_output", [True, False])
+@pytest.mark.parametrize(
+    "reply",
+    [
+        '```json\n{"name": "Ada"}\n```',
+        'With {braces}: {"name": "Ada"} and {more}.',
+        '<think>Maybe {"name": "Bo"}?</think>{"name": "Ada"}',
+        '{"name": "Ada"} {"name": "Bo"}',
+        '[{"name": "Ada"}]',
+    ],
+)
+def test_the_object_is_found_in_what_stands_around_it(reply, structured_output):
+    assert PICK.invoke(model(reply, structured_output=structured_output), **INPUTS) == ADA
+
+
+def test_a_line_break_inside_of_a_string_is_read():
+    reply = '{"name": "Ada\nLovelace"}'
+    scripted = model(reply, structured_output=False)
+    assert PICK.invoke(scripted, **INPUTS).name == "Ada\nLovelace"
+
+
+@pytest.mark.parametrize("structured_output", [True, False])
+@pytest.mark.parametrize(
+    "broken",
+    [
+        '{"name": "Ada", "friends": ["Bo", "Cy',  # breaks off: completing it would lose friends
+        '{"person": {"name": "Ada"}, "oops"}',  # its inner object must not pass for the whole
+        '{"a":' * 100_000,
+        "[1, 2]",
+        "null",
+        '{"name": null}',
+        '{"name": "Ada", "friends": "Bo"}',
+    ],
+)
+def test_a_broken_reply_is_repaired_and_never_guessed_at(broken, structured_output):
+    scripted = model(broken, {"name": "Cy"}, structured_output=structured_output)
+    assert PICK.invoke(scripted, **INPUTS).name == "Cy"
+    *_, shown, repair = scripted.script.calls[1].messages
+    assert shown.text == broken
+    assert "could not be read" in repair.text
+
+
+def test_a_repair_says_which_field_was_wrong():
+    scripted = model({"name": "Ada", "mood": "odd", "friends": [1]}, {"name": "Ada"})
+    PICK.invoke(scripted, **INPUTS)
+    told = scripted.script.calls[1].messages[-1].text
+    assert "mood: Input should be 'calm' or 'lively'." in told
+    assert "friends.0: Input should be a valid string." in told
+    assert "https://" not in told
+
+
+def test_a_tool_call_counts_and_not_the_words_beside_it():
+    call = {"name": "Person", "args": {"name": "Ada"}}
+    beside = Reply('Not {"name": "Bo"} but:', tool_calls=[call])
+    assert PICK.invoke(model(beside), **INPUTS) == ADA
+
+
+def test_a_long_unreadable_reply_is_shortened_in_the_error():
+    with pytest.raises(PromptOutputError) as caught:
+        PICK.invoke(model(*["x" * 1_000_000] * 2, structured_output=False), **INPUTS)
+    assert len(str(caught.value)) < 1000
+
+
+class TestServers:
+    @pytest.fixture
+    def server(self):
+        with ModelServer(Script().when(reply={"name": "Ada"})) as server:
+            yield server
+
+    def client(self, server, **options):
+        return chat_model("openai:any", base_url=server.base_url, api_key="none", **options)
+
+    async def test_native_structured_output_is_asked_for_by_schema(self, server):
+        assert await PICK.ainvoke(self.client(server), **INPUTS) == ADA
+        [call] = server.script.calls
+        assert call.response_format["type"] == "json_schema"
+
+    async def test_a_refused_prompt_does_not_count_as_a_refused_schema(self):
+        refused = [Fault.http_error(400, "too long")] * 2  # with the schema, and without it
+        script = Script().when(reply={"name": "Ada"})
+        with ModelServer(script, faults=refused) as server:
+            served = self.client(server)
+            with pytest.raises(openai.BadRequestError, match="too long"):
+                await PICK.ainvoke(served, **INPUTS)
+            assert await PICK.ainvoke(served, **INPUTS) == ADA
+            assert script.calls[-1].response_format is not None
+
+    @pytest.mark.parametrize("status", [401, 403, 500])
+    async def test_another_error_of_the_server_passes_through(self, status):
+        script = Script().when(reply={"name": "Ada"})
+        with ModelServer(script, faults=[Fault.http_error(status, "told")]) as server:
+            with pytest.raises(openai.APIStatusError, match="told"):
+                await PICK.ainvoke(self.client(server, max_retries=0), **INPUTS)
+            assert await PICK.ainvoke(self.client(server), **INPUTS) == ADA
+
+    @pytest.mark.xfail(reason="an async client keeps connections of the loop it was used on")
+    async def test_every_event_loop_of_a_program_may_call(self, server):
+        served = self.client(server, max_retries=0)
+        assert await PICK.ainvoke(served, **INPUTS) == PICK.invoke(served, **INPUTS) == ADA
+
+
+# -- in a graph --------------------------------------------------------------------------------
+
+
+def asking(ask):
+    builder = StateGraph(MessagesState).add_node("n", ask).add_edge(START, "n")
+    return builder.compile()
+
+
+async def streamed(graph):
+    parts = graph.astream({"messages": []}, stream_mode="messages")
+    return [(part.id, part.text) async for part, _ in parts if part.text]
+
+
+async def test_only_what_is_to_be_streamed_streams():
+    async def ask(state):
+        await TELL.ainvoke(model("inner words"), topic="x")
+        await PICK.ainvoke(model({"name": "Ada"}), **INPUTS)
+        await TELL.amessage(model("inner message"), topic="x")
+        await TELL.ainvoke(model("the answer streams"), stream=True, topic="x")
+
+    parts = await streamed(asking(ask))
+    assert "".join(text for _, text in parts) == "the answer streams"
+    assert len(parts) > 1
+
+
+async def test_a_streamed_message_keeps_the_id_of_its_tokens():
+    async def ask(state):
+        return {"messages": [await TELL.amessage(model("two words"), stream=True, topic="x")]}
+
+    parts = await streamed(asking(ask))
+    assert "".join(text for _, text in parts) == "two words"  # and not the whole message again
+    assert len({identity for identity, _ in parts}) == 1
+
+
+async def test_runs_are_named_and_tagged_beside_the_callers_own_tags():
+    seen = []
+
+    class Handler(BaseCallbackHandler):
+        def on_chat_model_start(self, serialized, messages, *, tags=None, name=None, **_):
+            seen.append((name, set(tags)))
+
+    config = {"callbacks": [Handler()], "tags": ["mine"]}
+    await TELL.ainvoke(model("x"), config=config, topic="x")
+    await TELL.ainvoke(model("x"), config=config, stream=True, topic="x")
+    assert seen == [("prompt:test.tell", {"mine", "nostream"}), ("prompt:test.tell", {"mine"})]
+    assert config["tags"] == ["mine"]
+
+
+# -- files -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("prompts", "told"),
+    [(["x"], "holds no prompts"), (None, "holds no prompts"), ({"a": 7}, "text of prompt 'a'")],
+)
+def test_a_file_whose_prompts_are_none_is_told(tmp_path, prompts, told):
+    content = {"format": "agentkit.prompts", "version": 1, "prompts": prompts}
+    (tmp_path / "set.json").write_text(json.dumps(content))
+    with pytest.raises(ConfigurationError, match=told):
+        PromptSet.load(tmp_path / "set.json")
+
+
+def test_a_file_nested_without_end_is_told(tmp_path):
+    (tmp_path / "set.json").write_text("[" * 100_000)
+    with pytest.raises(ConfigurationError, match="No prompts can be read"):
+        PromptSet.load(tmp_path / "set.json")
+
+
+def test_a_file_saved_by_an_editor_with_a_byte_order_mark_is_read(tmp_path):
+    file = tmp_path / "set.json"
+    PromptSet({"a": "Ä"}).save(file)
+    file.write_bytes(codecs.BOM_UTF8 + file.read_bytes())
+    assert PromptSet.load(file)["a"].instructions == "Ä"
+
+
+@pytest.mark.parametrize("text", ["\ud800", PromptText("B", ({"x": object()},))])
+def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path, text):
+    file = tmp_path / "set.json"
+    PromptSet({"a": "A"}).save(file)
+    with pytest.raises(ConfigurationError, match="cannot be saved"):
+        PromptSet({"a": text}).save(file)
+    assert PromptSet.load(file)["a"].instructions == "A"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_disk_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+    file = tmp_path / "set.json"
+    PromptSet({"a": "A"}).save(file)
+
+    def full(path, target):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(ConfigurationError, match="disk full"):
+        PromptSet({"a": "B"}).save(file)
+    assert PromptSet.load(file)["a"].instructions == "A"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path):
+    with pytest.raises(ConfigurationError, match="No prompts can be saved to"):
+        PromptSet({"a": "A"}).save(tmp_path / "none" / "set.json")
+
+
+@pytest.mark.parametrize("texts", [["x"], "path-is-no-text", {1: "x"}, 7])
+def test_a_set_of_what_is_no_mapping_is_told(texts):
+    with pytest.raises(ConfigurationError, match="mapping from names to texts"):
+        PromptSet(texts)
+
+
+def test_a_set_is_made_of_a_path_a_mapping_a_set_or_nothing(tmp_path):
+    made = PromptSet({"a": "A"})
+    made.save(tmp_path / "set.json")
+    assert PromptSet.of(made) is made
+    assert dict(PromptSet.of(tmp_path / "set.json")) == dict(made) == dict(PromptSet.of({"a": "A"}))
+    assert dict(PromptSet.of(str(tmp_path / "set.json"))) == dict(made)
+    assert not PromptSet.of(None)
+
+
+@pytest.mark.parametrize("graph", ["graph", None, 7])
+def test_what_is_no_graph_has_no_prompts(graph):
+    with pytest.raises(ConfigurationError, match="declares no prompts"):
+        prompts_of(graph)

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 HEAVY = [
+    "langchain",
     "langchain_core",
     "langgraph",
     "pydantic",
@@ -41,3 +42,12 @@ def test_every_public_name_can_be_imported(package):
     assert set(module.__all__) <= set(dir(module))
     with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
         _ = module.nonsense
+
+
+@pytest.mark.parametrize("name", ["agentkit", "agentkit.retrieval"])
+def test_what_is_imported_when_used_is_what_is_listed(name):
+    listed = f"import {name} as p; print(*[n for n in dir(p) if n in p.__all__])"
+    done = subprocess.run(
+        [sys.executable, "-c", listed], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == sorted(importlib.import_module(name).__all__)

@@ -1,7 +1,12 @@
 """Async code run from sync code."""
 
 import asyncio
+import concurrent.futures
 import contextvars
+import os
+import subprocess
+import sys
+import textwrap
 import threading
 
 import pytest
@@ -45,16 +50,122 @@ def test_waiting_for_itself_is_an_error_and_not_for_ever():
 
 
 def test_many_threads_may_wait_at_once():
-    everyone_waits = threading.Barrier(30)
-    results = []
+    results, arrived, all_there = [], [], asyncio.Event()
 
     async def meet():
-        await asyncio.to_thread(everyone_waits.wait, 60)
+        arrived.append(1)
+        if len(arrived) == 50:
+            all_there.set()
+        await asyncio.wait_for(all_there.wait(), 60)
         return "met"
 
-    threads = [threading.Thread(target=lambda: results.append(run_sync(answer))) for _ in range(30)]
+    threads = [threading.Thread(target=lambda: results.append(run_sync(meet))) for _ in range(50)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert results == ["unset"] * 30
+    assert results == ["met"] * 50
+
+
+def test_a_tool_may_call_sync_code_from_a_thread_of_the_loop():
+    async def outer():
+        return await asyncio.to_thread(run_sync, answer)
+
+    assert run_sync(outer) == "unset"
+
+
+def test_a_cancelled_call_is_told_and_later_ones_go_on():
+    async def cancelled():
+        raise asyncio.CancelledError
+
+    with pytest.raises((asyncio.CancelledError, concurrent.futures.CancelledError)):
+        run_sync(cancelled)
+    assert run_sync(answer) == "unset"
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt()])
+@pytest.mark.parametrize("nested", [False, True])
+def test_what_ends_the_process_reaches_the_caller_and_not_the_loop(error, nested):
+    async def leave():
+        raise error
+
+    async def gather():
+        await asyncio.gather(leave(), answer())
+
+    with pytest.raises(type(error)):
+        run_sync(gather if nested else leave)
+    assert run_sync(answer) == "unset"
+
+
+def test_an_interrupted_caller_leaves_nothing_running(monkeypatch):
+    started, stopped = threading.Event(), threading.Event()
+
+    async def work():
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped.set()
+
+    def interrupted(future, timeout=None):
+        assert started.wait(60)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(concurrent.futures.Future, "result", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_sync(work)
+    assert stopped.wait(60)
+
+
+def run_program(program):
+    command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(program)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    return done.stdout.split()
+
+
+def test_the_first_callers_share_one_loop_however_many_come_at_once():
+    assert run_program("""
+        import asyncio, threading, time
+        from agentkit._sync import run_sync
+
+        new_event_loop = asyncio.new_event_loop
+
+        def slow_event_loop():
+            time.sleep(0.05)  # so that all ask before the first has one
+            return new_event_loop()
+
+        asyncio.new_event_loop = slow_event_loop
+        loops, ready = set(), threading.Barrier(20)
+
+        async def note():
+            loops.add(asyncio.get_running_loop())
+
+        def call():
+            ready.wait()
+            run_sync(note)
+
+        threads = [threading.Thread(target=call) for _ in range(20)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        print(len(loops))
+    """) == ["1"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_child_has_a_loop_of_its_own():
+    assert run_program("""
+        import os, signal
+        from agentkit._sync import run_sync
+
+        async def told():
+            return "told"
+
+        run_sync(told)
+        if child := os.fork():
+            print(os.waitpid(child, 0)[1], run_sync(told))
+        else:
+            signal.alarm(30)
+            os._exit(0 if run_sync(told) == "told" else 1)
+    """) == ["0", "told"]

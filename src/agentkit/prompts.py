@@ -41,7 +41,7 @@ TEXT = "text"
 NO_STREAM = "nostream"
 """The tag that keeps a call's tokens out of LangGraph's `stream_mode="messages"`."""
 
-_RESERVED = ("config", "stream")
+_RESERVED = frozenset({"config", "stream"})
 _BREAK, _CONTINUED = "\n", "\n    "  # so that no item can pass for several
 _FORMAT = "agentkit.prompts"
 _FORMAT_VERSION = 1
@@ -88,7 +88,7 @@ class Prompt(Generic[Output]):
 
     Raises:
         ConfigurationError: When there is no input, an input's name is taken, the output is of
-            another kind, or a demo lacks an input or an output.
+            another kind, or a demo lacks an input or an output or cannot tell the two apart.
     """
 
     name: str
@@ -105,10 +105,15 @@ class Prompt(Generic[Output]):
             )
         if not self.inputs:
             raise ConfigurationError(f"Prompt {self.name!r} has no input.")
-        if taken := self.inputs.keys() & {*_RESERVED, *self.output_fields}:
+        if taken := self.inputs.keys() & _RESERVED:
             raise ConfigurationError(
                 f"Prompt {self.name!r} cannot have an input called {', '.join(sorted(taken))}: an "
-                "output or an option of `invoke` has that name."
+                "option of `invoke` has that name."
+            )
+        if self.demos and (shared := self.inputs.keys() & {*self.output_fields}):
+            raise ConfigurationError(
+                f"Prompt {self.name!r} can have no demos: {', '.join(sorted(shared))} is an input "
+                "and an output, and a demo holds one value for each name."
             )
         for demo in self.demos:
             if missing := {*self.inputs, *self.output_fields} - demo.keys():
@@ -408,6 +413,7 @@ def as_text(value: Any) -> str:
 
 
 def _prompt_text(name: str, text: Any) -> PromptText:
+    instructions: Any
     if isinstance(text, PromptText | Prompt):
         instructions, demos = text.instructions, text.demos
     elif isinstance(text, Mapping):

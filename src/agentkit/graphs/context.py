@@ -52,7 +52,7 @@ class GraphContext(BaseModel):
 
     model: ModelSpec = Field(
         default=None,
-        description="Chat model: 'provider:model', or 'local'; empty for AGENTKIT_MODEL.",
+        description="Chat model: 'provider:model', or 'local'; empty for the graph's own.",
         json_schema_extra={"langgraph_type": "llm"},
     )
     temperature: float | None = Field(
@@ -108,8 +108,8 @@ class GraphContext(BaseModel):
 
     @functools.cached_property
     def chat_model(self) -> BaseChatModel:
-        """The chat model of the run."""
-        spec = spec_or_default(self.model)
+        """The chat model of the run; the graph's own where the run names none."""
+        spec = spec_or_default(self.model or self.defaults.model or None)
         made = (
             chat_model(spec)
             if not isinstance(spec, str)
@@ -134,8 +134,13 @@ class GraphContext(BaseModel):
     def fingerprint(self) -> str:
         """What the model's replies depend on beside the messages: for the keys of caches."""
         prompts = {name: [text.instructions, *text.demos] for name, text in self.prompt_set.items()}
-        told = json.dumps([self.chat_model._get_llm_string(), prompts], default=repr)
+        # LangChain's description of a model is of how it was made, before the temperature was set
+        described = [self.chat_model._get_llm_string(), self.temperature, prompts]
+        told = json.dumps(described, default=repr)
         return hashlib.sha256(told.encode()).hexdigest()
+
+
+GraphContext.defaults = GraphContext()
 
 
 def _at_temperature(model: BaseChatModel, temperature: float) -> BaseChatModel:

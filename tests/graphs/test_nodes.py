@@ -1,0 +1,164 @@
+"""What nodes share: both ways of running, interrupts, and which errors are tried again."""
+
+import asyncio
+
+import httpx
+import openai
+import pytest
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import START, StateGraph
+from langgraph.types import Command, interrupt
+from typing_extensions import TypedDict
+
+from agentkit.events import emit, step_failed
+from agentkit.graphs.nodes import RETRY, Node, is_transient
+
+REQUEST = httpx.Request("POST", "http://127.0.0.1/v1")
+
+
+class State(TypedDict, total=False):
+    told: str
+
+
+def graph_of(run, **options):
+    graph = StateGraph(State)
+    graph.add_node("node", Node(run), **options)
+    graph.add_edge(START, "node")
+    return graph.compile(checkpointer=InMemorySaver())
+
+
+def config():
+    return {"configurable": {"thread_id": "one"}}
+
+
+def status_error(status):
+    response = httpx.Response(status, request=REQUEST)
+    return openai.APIStatusError("told", response=response, body=None)
+
+
+def http_error(status):
+    response = httpx.Response(status, request=REQUEST)
+    return httpx.HTTPStatusError("told", request=REQUEST, response=response)
+
+
+def caused(error, cause):
+    error.__cause__ = cause
+    return error
+
+
+def in_a_circle():
+    first, second = ValueError("one"), ValueError("two")
+    first.__cause__, second.__cause__ = second, first
+    return first
+
+
+class TestNode:
+    async def test_it_runs_in_sync_and_async_graphs(self):
+        async def node(state, runtime):
+            await asyncio.sleep(0)
+            return {"told": state["told"] + "!"}
+
+        graph = graph_of(node)
+        assert (await graph.ainvoke({"told": "a"}, config()))["told"] == "a!"
+        assert graph.invoke({"told": "b"}, config())["told"] == "b!"  # inside of a running loop
+
+    async def test_an_interrupt_waits_for_its_answer_both_ways(self):
+        async def node(state, runtime):
+            return {"told": interrupt("sure?")}
+
+        waiting = graph_of(node)
+        paused = waiting.invoke({"told": ""}, config())
+        assert paused["__interrupt__"][0].value == "sure?"
+        assert waiting.invoke(Command(resume="yes"), config())["told"] == "yes"
+
+        waiting = graph_of(node)
+        paused = await waiting.ainvoke({"told": ""}, config())
+        assert paused["__interrupt__"][0].value == "sure?"
+        assert (await waiting.ainvoke(Command(resume="yes"), config()))["told"] == "yes"
+
+    async def test_its_events_reach_the_stream_both_ways(self):
+        notice = {"type": "notice", "message": "told"}
+
+        async def node(state, runtime):
+            emit(notice)
+            return {}
+
+        graph = graph_of(node)
+        assert list(graph.stream({"told": ""}, config(), stream_mode="custom")) == [notice]
+        events = graph.astream({"told": ""}, config(), stream_mode="custom")
+        assert [event async for event in events] == [notice]
+
+    async def test_its_error_is_the_callers_both_ways(self):
+        async def node(state, runtime):
+            raise LookupError("gone")
+
+        with pytest.raises(LookupError, match="gone"):
+            graph_of(node).invoke({"told": ""}, config())
+        with pytest.raises(LookupError, match="gone"):
+            await graph_of(node).ainvoke({"told": ""}, config())
+
+    def test_a_transient_error_is_tried_again_and_another_is_not(self):
+        policy = RETRY._replace(initial_interval=0, jitter=False)
+        for error, expected in ((status_error(429), 3), (ValueError("wrong"), 1)):
+            tries = []
+
+            async def node(state, runtime, error=error, tries=tries):
+                tries.append(1)
+                raise error
+
+            with pytest.raises(type(error)):
+                graph_of(node, retry_policy=policy).invoke({"told": ""}, config())
+            assert len(tries) == expected
+
+
+class TestTransient:
+    @pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 502, 503, 504, 529])
+    @pytest.mark.parametrize("make", [status_error, http_error])
+    def test_a_busy_or_broken_server_may_do_better(self, make, status):
+        assert is_transient(make(status))
+
+    @pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 422])
+    @pytest.mark.parametrize("make", [status_error, http_error])
+    def test_a_wrong_request_stays_wrong(self, make, status):
+        assert not is_transient(make(status))
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            ConnectionResetError(),
+            BrokenPipeError(),
+            httpx.ConnectError("refused"),
+            httpx.RemoteProtocolError("cut"),
+            caused(openai.APIConnectionError(request=REQUEST), httpx.ConnectError("refused")),
+            caused(RuntimeError("wrapped"), status_error(503)),
+        ],
+    )
+    def test_a_lost_connection_may_come_back(self, error):
+        assert is_transient(error)
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            ValueError("wrong"),
+            KeyError("k"),
+            FileNotFoundError("f"),
+            caused(status_error(400), ConnectionResetError()),
+            in_a_circle(),
+        ],
+    )
+    def test_what_is_wrong_in_itself_is_not_tried_again(self, error):
+        assert not is_transient(error)
+
+
+class TestEvents:
+    def test_outside_of_a_graph_nothing_happens(self):
+        emit({"type": "notice", "message": "unheard"})
+
+    @pytest.mark.parametrize(
+        ("error", "told"),
+        [(ValueError("why"), "ValueError: why"), (TimeoutError(), "TimeoutError")],
+    )
+    def test_a_failure_tells_its_kind_and_its_message_if_it_has_one(self, error, told):
+        event = step_failed("retrieve", "wiki", error)
+        expected = {"type": "step_failed", "step": "retrieve", "name": "wiki", "error": told}
+        assert event == expected
