@@ -3,8 +3,11 @@
 import ipaddress
 import os
 import socket
+from contextlib import ExitStack
 
 import pytest
+
+from tests.support.databases import ENGINES, SERVERS, fresh_database, server_url
 
 LOOPBACK_NAMES = {None, "", "localhost", b"localhost"}
 
@@ -47,3 +50,18 @@ def missing_weights():
 
     names = ", ".join(package.model for package in weights.missing())
     return f"The weights of {names} are not installed." if names else ""
+
+
+@pytest.fixture(params=ENGINES)
+def engine_kind(request):
+    """Each engine in turn; a test of a server that is not there is skipped."""
+    if request.param in SERVERS:
+        server_url(request.param)
+    return request.param
+
+
+@pytest.fixture
+def make_database(tmp_path):
+    """Makes a database of its own, of a kind, from statements."""
+    with ExitStack() as made:
+        yield lambda kind, script=(): made.enter_context(fresh_database(kind, tmp_path, script))

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+from langchain_core.runnables import RunnableLambda
 from langgraph.graph import START, MessagesState, StateGraph
 from pydantic import BaseModel, RootModel
 
@@ -387,6 +388,33 @@ def test_a_tool_call_counts_and_not_the_words_beside_it():
     call = {"name": "Person", "args": {"name": "Ada"}}
     beside = Reply('Not {"name": "Bo"} but:', tool_calls=[call])
     assert PICK.invoke(model(beside), **INPUTS) == ADA
+
+
+async def test_a_structured_call_is_traced_as_one_run_with_no_parser_behind_it():
+    # LangChain's parser takes half a minute for a long reply such as this one
+    seen = []
+
+    class Handler(BaseCallbackHandler):
+        def on_chat_model_start(self, serialized, messages, *, tags=None, name=None, **_):
+            seen.append((name, set(tags)))
+
+        def on_chain_start(self, serialized, inputs, *, name=None, **_):
+            seen.append(name)
+
+    scripted = model("No. " + "[word " * 8_000, {"name": "Ada"})
+    assert await PICK.ainvoke(scripted, config={"callbacks": [Handler()]}, **INPUTS) == ADA
+    assert seen == [("prompt:test.pick", {"nostream"})] * 2
+
+
+@pytest.mark.parametrize("parsed", [{"name": "Ada"}, Person(name="Ada")])
+@pytest.mark.parametrize("text", ['{"name": "Ada"}', ""])
+def test_structured_output_that_is_no_bound_model_is_read_too(text, parsed):
+    class Wrapped(ScriptedChatModel):
+        def with_structured_output(self, schema, *, include_raw=False, **_):
+            reply = {"raw": AIMessage(text), "parsed": parsed, "parsing_error": None}
+            return RunnableLambda(lambda _: reply if include_raw else parsed)
+
+    assert PICK.invoke(Wrapped(Script([])), **INPUTS) == ADA
 
 
 def test_a_long_unreadable_reply_is_shortened_in_the_error():

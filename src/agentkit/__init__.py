@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 from agentkit._lazy import lazy_names
 
 if TYPE_CHECKING:
+    from agentkit.databases.sql import SQLDatabase
     from agentkit.errors import AgentkitError
     from agentkit.graphs.fusion_rag import create_fusion_rag
     from agentkit.graphs.hyde_rag import create_hyde_rag
     from agentkit.graphs.rag import create_rag
     from agentkit.graphs.retriever import GraphRetriever
+    from agentkit.graphs.text_to_sql import create_text_to_sql
     from agentkit.models import chat_model, embeddings
     from agentkit.prompts import Prompt, PromptSet, prompts_of
     from agentkit.retrieval.index import Index
@@ -28,12 +30,14 @@ __all__ = [
     "Index",
     "Prompt",
     "PromptSet",
+    "SQLDatabase",
     "Source",
     "aingest",
     "chat_model",
     "create_fusion_rag",
     "create_hyde_rag",
     "create_rag",
+    "create_text_to_sql",
     "embeddings",
     "ingest",
     "prompts_of",
@@ -47,12 +51,14 @@ __getattr__, __dir__ = lazy_names(
         "Index": "retrieval.index",
         "Prompt": "prompts",
         "PromptSet": "prompts",
+        "SQLDatabase": "databases.sql",
         "Source": "retrieval.sources",
         "aingest": "retrieval.ingestion",
         "chat_model": "models",
         "create_fusion_rag": "graphs.fusion_rag",
         "create_hyde_rag": "graphs.hyde_rag",
         "create_rag": "graphs.rag",
+        "create_text_to_sql": "graphs.text_to_sql",
         "embeddings": "models",
         "ingest": "retrieval.ingestion",
         "prompts_of": "prompts",

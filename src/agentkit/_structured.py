@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.runnables import RunnableBinding, RunnableSequence
 from pydantic import BaseModel, ValidationError
 
 from agentkit._recent import RecentlyMade
@@ -24,7 +26,7 @@ _DECODER = json.JSONDecoder(strict=False)  # small models write line breaks insi
 _TOLD_CHARACTERS = 2000
 
 _chains: RecentlyMade[Runnable[Any, Any] | None] = RecentlyMade(256)
-"""The structured-output chain for a model and an output class; None where the model has none.
+"""The model told of an output class's schema, by model and class; None where it takes none.
 
 Building one costs milliseconds, a call does not.
 """
@@ -37,16 +39,19 @@ class StructuredCall:
     Args:
         name: What the call is known by in an error.
         output: The class of the object.
-        schema: Its JSON schema, as the model is told.
         model: The chat model.
         config: The run configuration of every request.
     """
 
     name: str
     output: type[BaseModel]
-    schema: dict[str, Any]
     model: BaseChatModel
     config: RunnableConfig
+
+    @functools.cached_property
+    def schema(self) -> dict[str, Any]:
+        """The JSON schema of the object, as the model is told."""
+        return schema_of(self.output)
 
     async def ainvoke(self, messages: list[BaseMessage]) -> BaseModel:
         """The object that the model replies with.
@@ -90,7 +95,7 @@ class StructuredCall:
             if not _is_refused_request(error):
                 raise
         else:
-            return _read(reply["raw"], reply["parsed"])
+            return _read(**reply) if isinstance(reply, dict) else _read(reply)
         read = await self._reply_as_json_text(messages)
         # only now is it known that structured output was refused, and not the messages
         _chains.put(self.model, self.output, None)
@@ -106,10 +111,24 @@ class StructuredCall:
         return well_formed(reply.text), _json_object(reply.text)
 
     def _build_chain(self) -> Runnable[Any, Any] | None:
+        """The model told of the schema, or what returns its message under `raw`; None for neither.
+
+        LangChain's parser behind it is left out: it completes JSON that breaks off, and takes a
+        time that grows with the square of a text that holds none.
+        """
         try:
-            return self.model.with_structured_output(self.schema, include_raw=True)
+            chain = self.model.with_structured_output(self.schema)
         except NotImplementedError:
             return None
+        match chain:
+            case RunnableSequence(steps=[RunnableBinding() as model, _]):
+                return model
+        return self.model.with_structured_output(self.schema, include_raw=True)
+
+
+def schema_of(output: type[BaseModel]) -> dict[str, Any]:
+    """The JSON schema of a class, with its name as the title."""
+    return {"title": output.__name__, **output.model_json_schema()}
 
 
 def _is_refused_request(error: Exception) -> bool:
@@ -117,23 +136,19 @@ def _is_refused_request(error: Exception) -> bool:
     return getattr(error, "status_code", None) in (400, 404, 422, 501)
 
 
-def _read(raw: BaseMessage, parsed: Any) -> tuple[str, Any]:
+def _read(raw: AIMessage, parsed: Any = None, **_: Any) -> tuple[str, Any]:
     """The text and content of a reply by the model's own structured output.
 
     LangChain's parsers complete JSON that breaks off, so where the object is text it is read here.
     """
-    message = cast("AIMessage", raw)
-    if calls := [*message.tool_calls, *message.invalid_tool_calls]:
+    if calls := [*raw.tool_calls, *raw.invalid_tool_calls]:
         arguments = calls[0]["args"]
-        shown = arguments if isinstance(arguments, str) else json.dumps(arguments)
-        return well_formed(shown), _json_object(shown) if parsed is None else _plain(parsed)
-    if message.text:
-        return well_formed(message.text), _json_object(message.text)
-    return "", _plain(parsed)
-
-
-def _plain(parsed: Any) -> Any:
-    return parsed.model_dump() if isinstance(parsed, BaseModel) else parsed
+        if isinstance(arguments, dict):
+            return well_formed(json.dumps(arguments)), arguments
+        return well_formed(arguments or ""), _json_object(arguments or "")
+    if raw.text:
+        return well_formed(raw.text), _json_object(raw.text)
+    return "", parsed.model_dump() if isinstance(parsed, BaseModel) else parsed
 
 
 def _json_object(text: str) -> Any:

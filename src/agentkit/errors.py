@@ -60,3 +60,19 @@ class WeightsError(AgentkitError):
 
 class ScriptError(AgentkitError, AssertionError):
     """A scripted model was asked something that its script does not answer."""
+
+
+class DatabaseError(AgentkitError):
+    """A database could not be reached, opened or read."""
+
+
+class QueryRefusedError(AgentkitError, ValueError):
+    """A query was not run because it does more than read, or what may not be read."""
+
+
+class QueryError(AgentkitError):
+    """The database, or the check of names before it, could make nothing of a query."""
+
+
+class QueryTimeoutError(QueryError):
+    """A query took longer than it may."""

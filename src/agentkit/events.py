@@ -39,8 +39,48 @@ class DocumentsGraded(TypedDict):
     graded: int
 
 
+class SchemaLinked(TypedDict):
+    """The tables that the question is about."""
+
+    type: Literal["schema_linked"]
+    tables: list[str]
+
+
+class FoundValue(TypedDict):
+    """A value of a database that words of the question, `phrase`, mean."""
+
+    phrase: str
+    table: str
+    column: str
+    value: str
+
+
+class ValuesFound(TypedDict):
+    """The values of the database that words of the question mean."""
+
+    type: Literal["values_found"]
+    values: list[FoundValue]
+
+
+class QueriesDrafted(TypedDict):
+    """Database queries were written; none of them has been checked yet."""
+
+    type: Literal["queries_drafted"]
+    queries: list[str]
+
+
+class QueryTried(TypedDict):
+    """A query was checked or run: how it ended, and what was wrong with it."""
+
+    type: Literal["query_tried"]
+    query: str
+    outcome: str
+    problem: str
+    rows: int
+
+
 class AnswerRepaired(TypedDict):
-    """The answer's citations were wrong and it was written again: this one counts."""
+    """The answer did not hold and another took its place: this one counts."""
 
     type: Literal["answer_repaired"]
     problems: list[str]
@@ -72,6 +112,10 @@ Event: TypeAlias = (
     | DocumentsFound
     | DocumentsRanked
     | DocumentsGraded
+    | SchemaLinked
+    | ValuesFound
+    | QueriesDrafted
+    | QueryTried
     | AnswerRepaired
     | StepFailed
     | Notice

@@ -19,7 +19,7 @@ from uuid import uuid4
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from pydantic import BaseModel, RootModel
 
-from agentkit._structured import StructuredCall
+from agentkit._structured import StructuredCall, schema_of
 from agentkit._sync import run_sync
 from agentkit._text import shortened, well_formed
 from agentkit.errors import (
@@ -138,7 +138,7 @@ class Prompt(Generic[Output]):
         """
         if not issubclass(self.output, BaseModel):
             raise ConfigurationError(f"Prompt {self.name!r} returns text, which has no schema.")
-        return {"title": self.output.__name__, **self.output.model_json_schema()}
+        return schema_of(self.output)
 
     def using(self, prompts: PromptSet | None) -> Prompt[Output]:
         """This prompt with the text that a prompt set has for it, if it has one."""
@@ -212,7 +212,7 @@ class Prompt(Generic[Output]):
         messages = self.render(inputs)
         run_config = self._configured(config, stream=stream)
         if issubclass(self.output, BaseModel):
-            call = StructuredCall(self.name, self.output, self.schema, model, run_config)
+            call = StructuredCall(self.name, self.output, model, run_config)
             return cast("Output", await call.ainvoke(messages))
         reply = await model.ainvoke(messages, run_config)
         return cast("Output", reply.text)

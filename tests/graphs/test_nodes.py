@@ -1,17 +1,18 @@
 """What nodes share: both ways of running, interrupts, and which errors are tried again."""
 
 import asyncio
+import threading
 
 import httpx
 import openai
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.graph import START, StateGraph
+from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, interrupt
 from typing_extensions import TypedDict
 
 from agentkit.events import emit, step_failed
-from agentkit.graphs.nodes import RETRY, Node, is_transient
+from agentkit.graphs.nodes import RETRY, Edge, Node, is_transient
 
 REQUEST = httpx.Request("POST", "http://127.0.0.1/v1")
 
@@ -50,6 +51,42 @@ def in_a_circle():
     first, second = ValueError("one"), ValueError("two")
     first.__cause__, second.__cause__ = second, first
     return first
+
+
+class TestEdge:
+    async def test_it_chooses_by_state_and_context_in_sync_and_async_graphs(self):
+        async def node(state, runtime):
+            return {"told": state["told"] + "!"}
+
+        def enough(state, runtime):
+            return END if len(state["told"]) >= runtime.context["wanted"] else "node"
+
+        graph = StateGraph(State, context_schema=dict)
+        graph.add_node("node", Node(node))
+        graph.add_edge(START, "node")
+        graph.add_conditional_edges("node", Edge(enough), ["node", END])
+        compiled = graph.compile()
+        assert compiled.invoke({"told": ""}, context={"wanted": 3})["told"] == "!!!"
+        assert (await compiled.ainvoke({"told": ""}, context={"wanted": 2}))["told"] == "!!"
+        drawn = [(edge.source, edge.target) for edge in compiled.get_graph().edges]
+        assert sorted(drawn) == [(START, "node"), ("node", END), ("node", "node")]
+
+    async def test_it_starts_no_thread_in_an_async_graph(self):
+        chosen_in = []
+
+        async def node(state, runtime):
+            return {"told": "a"}
+
+        def choose(state, runtime):
+            chosen_in.append(threading.current_thread())
+            return END
+
+        graph = StateGraph(State)
+        graph.add_node("node", Node(node))
+        graph.add_edge(START, "node")
+        graph.add_conditional_edges("node", Edge(choose), [END])
+        await graph.compile().ainvoke({"told": ""})
+        assert chosen_in == [threading.current_thread()]
 
 
 class TestNode:

@@ -353,7 +353,7 @@ def test_techniques_can_be_mixed():
     model = scripted(
         Script()
         .when(VARIANTS, reply={"queries": ["French capital"]})
-        .when(BROADER, reply={"question": "What is a capital?"})
+        .when(BROADER, reply={"broader": "What is a capital?"})
         .when(PASSAGE, reply="A passage.")
         .when(ANSWER, reply="Paris [1].")
     )

@@ -79,13 +79,13 @@ async def test_hyde_writes_all_passages_at_once():
 
 
 async def test_step_back_asks_the_broader_question():
-    queries = await StepBack().rewrite(QUESTION, model=model({"question": "What are capitals?"}))
+    queries = await StepBack().rewrite(QUESTION, model=model({"broader": "What are capitals?"}))
     assert queries == [query("What are capitals?", kind="step_back")]
 
 
 @pytest.mark.parametrize("written", ["", " ", QUESTION, "what is the capital of france"])
 async def test_a_step_back_that_leads_nowhere_is_none(written):
-    assert await StepBack().rewrite(QUESTION, model=model({"question": written})) == []
+    assert await StepBack().rewrite(QUESTION, model=model({"broader": written})) == []
 
 
 async def test_decompose_gives_the_parts_of_a_question():
@@ -128,7 +128,7 @@ async def test_a_reply_that_is_no_json_is_an_error_after_one_repair(technique):
     [
         (MultiQuery(1), {"queries": ["x"]}),
         (HyDE(1), "x"),
-        (StepBack(), {"question": "x"}),
+        (StepBack(), {"broader": "x"}),
         (Decompose(), {"questions": ["x", "y"]}),
     ],
 )

@@ -6,15 +6,19 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import httpx
-from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables import Runnable, RunnableConfig, ensure_config
+from langchain_core.runnables.config import set_config_context
 from langchain_core.runnables.graph import Graph as DrawnGraph
+from langgraph.errors import NodeError
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime, get_runtime
-from langgraph.types import CachePolicy, RetryPolicy
+from langgraph.types import CachePolicy, Command, RetryPolicy
 
 from agentkit._sync import run_sync
+from agentkit.events import emit, step_failed
 
 NodeFunction = Callable[[Any, Runtime[Any]], Awaitable[Any]]
+EdgeFunction = Callable[[Any, Runtime[Any]], Any]
 
 _ERROR_HANDLER = "__error_handler__"
 _TRY_AGAIN = frozenset({408, 409, 425, 429})
@@ -44,6 +48,50 @@ class Node(Runnable[Any, Any]):
 
 async def _as_coroutine(waiting: Awaitable[Any]) -> Any:
     return await waiting
+
+
+class Edge(Runnable[Any, Any]):
+    """A conditional edge that is decided where it stands: LangGraph starts a thread for a function.
+
+    Args:
+        choose: Takes the state and the runtime, and returns where to go.
+    """
+
+    def __init__(self, choose: EdgeFunction) -> None:
+        self._choose = choose
+        self.name = getattr(choose, "__name__", type(choose).__name__)
+
+    def invoke(self, input: Any, config: RunnableConfig | None = None, **_: Any) -> Any:
+        """Where to go."""
+        # unlike a node, an edge does not run in the context that the runtime is found by
+        with set_config_context(ensure_config(config)) as context:
+            return context.run(lambda: self._choose(input, get_runtime()))
+
+    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **_: Any) -> Any:
+        """Where to go."""
+        return self.invoke(input, config)
+
+
+def extend(old: list[Any], new: list[Any]) -> list[Any]:
+    """Reducer: the new items behind the old."""
+    return [*old, *new]
+
+
+def gone_without(
+    step: str, name: str, error: NodeError, *, goto: Any, **update: Any
+) -> Command[Any]:
+    """Go on without a step that failed: it is told, and kept among the `failures`.
+
+    Args:
+        step: What was done.
+        name: What failed at it.
+        error: What LangGraph hands to a node's error handler.
+        goto: Where to go on.
+        update: What stands in for the step's own changes.
+    """
+    failure = step_failed(step, name, error.error)
+    emit(failure)
+    return Command(update={**update, "failures": [failure]}, goto=goto)
 
 
 class DrawableGraph(CompiledStateGraph[Any, Any, Any, Any]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 
@@ -55,6 +56,30 @@ def read_input(state: Mapping[str, Any], *, max_chars: int) -> Asked:
     raise InvalidInputError(
         'There is no question: give {"question": "…"}, or {"messages": […]} with a human message.'
     )
+
+
+async def stand_alone(asked: Asked, settings: Any) -> str:
+    """The question as it is understood without the conversation.
+
+    Args:
+        asked: The question and the conversation before it.
+        settings: The run's context, with `history_turns` and `max_question_chars`.
+    """
+    conversation = transcript(asked.earlier, turns=settings.history_turns)
+    if not conversation:
+        return asked.question
+    written = await STANDALONE.using(settings.prompt_set).ainvoke(
+        settings.chat_model, conversation=conversation, question=asked.question
+    )
+    return written.strip()[: settings.max_question_chars] or asked.question
+
+
+def new_messages(asked: Asked) -> list[dict[str, str]]:
+    """The question as a message, where it is not among the messages yet.
+
+    A mapping, not a message: LangGraph streams every message that a node returns.
+    """
+    return [{"role": "user", "content": asked.question, "id": str(uuid4())}] if asked.new else []
 
 
 def transcript(messages: Sequence[AnyMessage], *, turns: int, max_chars: int = 8_000) -> str:

@@ -24,8 +24,18 @@ from typing_extensions import TypedDict
 from agentkit.errors import PromptOutputError, RetrievalError
 from agentkit.events import StepFailed, emit, step_failed
 from agentkit.graphs.context import GraphContext
-from agentkit.graphs.nodes import RETRY, Node, NodeFunction, cache_policy, drawable
-from agentkit.graphs.questions import STANDALONE, read_input, transcript
+from agentkit.graphs.nodes import (
+    RETRY,
+    Edge,
+    EdgeFunction,
+    Node,
+    NodeFunction,
+    cache_policy,
+    drawable,
+    extend,
+    gone_without,
+)
+from agentkit.graphs.questions import STANDALONE, new_messages, read_input, stand_alone
 from agentkit.models import most_choices
 from agentkit.prompts import PromptOverrides
 from agentkit.retrieval.answering import (
@@ -133,11 +143,6 @@ class RagOutput(TypedDict, total=False):
     failures: list[StepFailed]
 
 
-def extend(old: list[Any], new: list[Any]) -> list[Any]:
-    """Reducer: the new items behind the old."""
-    return [*old, *new]
-
-
 class RagState(TypedDict, total=False):
     """All that flows between the nodes.
 
@@ -213,18 +218,10 @@ class RagNodes:
         """Take the question; a follow-up is first made to stand alone."""
         settings = self.context.of_run(runtime)
         asked = read_input(state, max_chars=settings.max_question_chars)
-        searched = asked.question
-        if conversation := transcript(asked.earlier, turns=settings.history_turns):
-            written = await STANDALONE.using(settings.prompt_set).ainvoke(
-                settings.chat_model, conversation=conversation, question=asked.question
-            )
-            searched = written.strip()[: settings.max_question_chars] or asked.question
-        # a mapping, not a message: LangGraph streams every message that a node returns
-        new_message = {"role": "user", "content": asked.question, "id": str(uuid4())}
         return {
             **_fresh_run(),
-            "messages": [new_message] if asked.new else [],
-            "searched": searched,
+            "messages": new_messages(asked),
+            "searched": await stand_alone(asked, settings),
         }
 
     def first_tasks(self, state: RagState, runtime: Runtime[Any]) -> list[Send]:
@@ -252,7 +249,7 @@ class RagNodes:
     def rewrite_failed(self, state: RewriteTask, error: NodeError) -> Command[Any]:
         """Go on without this technique."""
         name = type(self.rewriters[state["technique"]]).__name__
-        return _gone_without("rewrite", name, error, goto="collect_queries")
+        return gone_without("rewrite", name, error, goto="collect_queries")
 
     async def collect_queries(self, state: RagState, runtime: Runtime[Any]) -> dict[str, Any]:  # noqa: ARG002
         """Drop empty and repeated queries; where none is left, search for the question."""
@@ -303,11 +300,11 @@ class RagNodes:
     def retrieve_question_failed(self, state: RetrieveTask, error: NodeError) -> Command[Any]:
         """Go on without this source."""
         after = "collect_queries" if self.rewriters else "fuse"
-        return _gone_without("retrieve", self.sources[state["source"]].name, error, goto=after)
+        return gone_without("retrieve", self.sources[state["source"]].name, error, goto=after)
 
     def retrieve_failed(self, state: RetrieveTask, error: NodeError) -> Command[Any]:
         """Go on without this source."""
-        return _gone_without("retrieve", self.sources[state["source"]].name, error, goto="fuse")
+        return gone_without("retrieve", self.sources[state["source"]].name, error, goto="fuse")
 
     async def fuse(self, state: RagState, runtime: Runtime[Any]) -> dict[str, Any]:
         """Make one ranking of all, without what was graded as irrelevant.
@@ -348,7 +345,7 @@ class RagNodes:
         """Go on with the fused order."""
         best = _ranked(state["documents"][: self.context.of_run(runtime).k])
         goto = "grade" if self.grades else self.answer_tasks({**state, **best}, runtime)  # type: ignore[typeddict-item]
-        return _gone_without("rerank", type(self.reranker).__name__, error, goto=goto, **best)
+        return gone_without("rerank", type(self.reranker).__name__, error, goto=goto, **best)
 
     async def grade(self, state: RagState, runtime: Runtime[Any]) -> dict[str, Any]:
         """Keep the documents that help to answer, and note which do not."""
@@ -379,7 +376,7 @@ class RagNodes:
         self, state: RagState, error: NodeError, runtime: Runtime[Any]
     ) -> Command[Any]:
         """Go on with the documents as they are."""
-        return _gone_without("grade", "rag.grade", error, goto=self.answer_tasks(state, runtime))
+        return gone_without("grade", "rag.grade", error, goto=self.answer_tasks(state, runtime))
 
     def after_grading(self, state: RagState, runtime: Runtime[Any]) -> list[Send] | str:
         """Search again while too few documents are relevant and a round is left."""
@@ -409,7 +406,7 @@ class RagNodes:
     ) -> Command[Any]:
         """Answer from what is there."""
         goto = self.answer_tasks(state, runtime)
-        return _gone_without("search_again", "rag.search_again", error, goto=goto)
+        return gone_without("search_again", "rag.search_again", error, goto=goto)
 
     def again_tasks(self, state: RagState, runtime: Runtime[Any]) -> list[Send] | str:
         """Search for the new query; without one, for the question in the fallback."""
@@ -442,7 +439,7 @@ class RagNodes:
 
     def answer_part_failed(self, state: PartTask, error: NodeError) -> Command[Any]:
         """Combine the other parts."""
-        return _gone_without("answer_part", state["question"], error, goto="answer")
+        return gone_without("answer_part", state["question"], error, goto="answer")
 
     async def answer(self, state: RagState, runtime: Runtime[Any]) -> dict[str, Any]:
         """Answer from the documents, or say that they hold no answer."""
@@ -466,7 +463,7 @@ class RagNodes:
             "problems": checked.problems,
         }
 
-    def after_answer(self, state: RagState) -> str:
+    def after_answer(self, state: RagState, runtime: Runtime[Any]) -> str:  # noqa: ARG002
         """Repair an answer whose citations do not hold."""
         return "repair_citations" if state["problems"] else END
 
@@ -501,7 +498,7 @@ class RagNodes:
         if not state["answer"].strip():
             raise error.error
         checked = check_answer(state["answer"], state["documents"])
-        return _gone_without(
+        return gone_without(
             "cite",
             "rag.repair_citations",
             error,
@@ -551,14 +548,6 @@ def _fresh_run() -> dict[str, Any]:
         "problems": [],
         "failures": Overwrite([]),
     }
-
-
-def _gone_without(
-    step: str, name: str, error: NodeError, *, goto: Any, **update: Any
-) -> Command[Any]:
-    failure = step_failed(step, name, error.error)
-    emit(failure)
-    return Command(update={**update, "failures": [failure]}, goto=goto)
 
 
 def _search_task(node: str, item: Query, source: int, settings: RagContext) -> Send:
@@ -747,16 +736,19 @@ def _wired(
         options = {"input_schema": RagState, "retry_policy": retry, **options}
         graph.add_node(str(node.name), node, **options)
 
+    def branch(after: str, choose: EdgeFunction, ends: list[str]) -> None:
+        graph.add_conditional_edges(after, Edge(choose), ends)
+
     search: dict[str, Any] = {"input_schema": RetrieveTask, "cache_policy": cached}
     add(nodes.read_question)
     add(nodes.fuse)
     add(nodes.answer)
     add(nodes.repair_citations, error_handler=nodes.repair_failed)
     graph.add_edge(START, "read_question")
-    graph.add_conditional_edges("answer", nodes.after_answer, ["repair_citations", END])
+    branch("answer", nodes.after_answer, ["repair_citations", END])
 
     first = ["rewrite"] * bool(nodes.rewriters) + ["retrieve_question"] * nodes.search_question
-    graph.add_conditional_edges("read_question", nodes.first_tasks, first)
+    branch("read_question", nodes.first_tasks, first)
     if nodes.search_question:
         add(nodes.retrieve_question, error_handler=nodes.retrieve_question_failed, **search)
         graph.add_edge("retrieve_question", "collect_queries" if nodes.rewriters else "fuse")
@@ -772,7 +764,7 @@ def _wired(
         )
         add(nodes.collect_queries)
         graph.add_edge("rewrite", "collect_queries")
-        graph.add_conditional_edges("collect_queries", nodes.wanted_tasks, ["retrieve", "fuse"])
+        branch("collect_queries", nodes.wanted_tasks, ["retrieve", "fuse"])
 
     ends = ["answer", END]
     if nodes.answers_parts:
@@ -788,8 +780,8 @@ def _wired(
         add(nodes.grade, error_handler=nodes.grade_failed)
         add(nodes.search_again, error_handler=nodes.search_again_failed)
         graph.add_edge(ranked, "grade")
-        graph.add_conditional_edges("grade", nodes.after_grading, ["search_again", *ends])
-        graph.add_conditional_edges("search_again", nodes.again_tasks, ["retrieve", *ends])
+        branch("grade", nodes.after_grading, ["search_again", *ends])
+        branch("search_again", nodes.again_tasks, ["retrieve", *ends])
     else:
-        graph.add_conditional_edges(ranked, nodes.answer_tasks, ends)
+        branch(ranked, nodes.answer_tasks, ends)
     return graph

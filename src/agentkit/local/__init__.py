@@ -5,8 +5,9 @@ Importing this package costs nothing; its names load what they need when they ar
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from agentkit._lazy import lazy_names
 
 if TYPE_CHECKING:
     from agentkit.local.chat import LocalChatModel
@@ -14,17 +15,6 @@ if TYPE_CHECKING:
 
 __all__ = ["LocalChatModel", "LocalEmbeddings"]
 
-_MODULES = {
-    "LocalChatModel": "agentkit.local.chat",
-    "LocalEmbeddings": "agentkit.local.embeddings",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_MODULES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = lazy_names(
+    __name__, {"LocalChatModel": "chat", "LocalEmbeddings": "embeddings"}
+)

@@ -154,11 +154,9 @@ def _identities(documents: Iterable[Document]) -> dict[str, str]:
             node = parent[node]
         return node
 
-    for document in documents:
-        ends = (
-            root(("id", document_id(document))),
-            root(("text", " ".join(document.page_content.split()))),
-        )
+    # rankings mostly hold the same documents, and each needs joining once
+    for name, content in {(document_id(item), item.page_content): None for item in documents}:
+        ends = root(("id", name)), root(("text", " ".join(content.split())))
         # the smaller one on top: an id before a text, and so the smallest id of all
         parent[max(ends)] = min(ends)
     return {name: root((kind, name))[1] for kind, name in list(parent) if kind == "id"}

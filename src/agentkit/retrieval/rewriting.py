@@ -43,7 +43,7 @@ class Queries(BaseModel):
 class BroaderQuestion(BaseModel):
     """A question one step back from another."""
 
-    question: str = Field(description="The broader question")
+    broader: str = Field(description="The broader question")
 
 
 class SubQuestions(BaseModel):
@@ -180,7 +180,7 @@ class StepBack:
     ) -> list[Query]:
         """One query: the broader question; none when the model repeats the question."""
         written = await STEP_BACK.using(prompts).ainvoke(model, question=question)
-        return distinct([query(written.question, kind="step_back")], known=[question])
+        return distinct([query(written.broader, kind="step_back")], known=[question])
 
 
 @dataclass(frozen=True)

@@ -142,8 +142,10 @@ class Source:
         return self.engine.vectors and (self.engine.scores_vectors or not scored)
 
     async def _rankings(self, query: Query, wanted: _Wanted) -> list[Any]:
+        if not query["passages"]:
+            return [await self.engine.search(query["text"], wanted)]
         texts = [query["text"], *query["passages"]]
-        if query["passages"] and self.can_search_by_vector(scored=wanted.scored):
+        if self.can_search_by_vector(scored=wanted.scored):
             return [await self.engine.search_mean(texts, wanted)]
         return await asyncio.gather(*(self.engine.search(text, wanted) for text in texts))
 

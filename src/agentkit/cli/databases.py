@@ -1,0 +1,165 @@
+"""`agentkit sql`: answers from databases, which are only read."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
+from rich.syntax import Syntax
+from rich.table import Table
+
+from agentkit._sync import run_sync
+from agentkit.cli.console import (
+    JsonOption,
+    ModelOption,
+    PromptsOption,
+    QuietOption,
+    common_event,
+    err,
+    follow,
+    no_event,
+    out,
+    print_failures,
+)
+
+if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
+
+    from agentkit.graphs.querying import QueryGraph
+
+_MOST_ROWS_SHOWN = 50
+_KEPT = ("answer", "query", "columns", "rows", "truncated", "assumptions", "attempts", "failures")
+
+Patterns = list[str] | None
+
+
+def sql(
+    database: Annotated[str, typer.Argument(help="A SQLAlchemy URL, or a SQLite file.")],
+    question: Annotated[str, typer.Argument(help="The question.")],
+    *,
+    model: ModelOption = None,
+    include: Annotated[
+        Patterns, typer.Option(help="Only tables that match this pattern; repeatable.")
+    ] = None,
+    exclude: Annotated[
+        Patterns, typer.Option(help="No table that matches this pattern; repeatable.")
+    ] = None,
+    schema: Annotated[
+        Patterns, typer.Option(help="A schema to read instead of the default one; repeatable.")
+    ] = None,
+    private: Annotated[
+        Patterns, typer.Option(help="Columns whose values no model may see: table.column patterns.")
+    ] = None,
+    glossary: Annotated[
+        Path | None,
+        typer.Option(
+            help="A text file: what is known about the terms.", exists=True, dir_okay=False
+        ),
+    ] = None,
+    candidates: Annotated[int, typer.Option(help="Queries to draft at once.")] = 1,
+    rows: Annotated[int, typer.Option(help="Rows to keep of the result.")] = 200,
+    timeout: Annotated[float, typer.Option(help="Seconds that one query may take.")] = 30,
+    approve: Annotated[bool, typer.Option("--approve", help="Ask before a query runs.")] = False,
+    prompts: PromptsOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Answer a question from a SQL database, which is only read."""
+    from langgraph.checkpoint.memory import InMemorySaver
+
+    from agentkit import SQLDatabase, create_text_to_sql
+
+    with SQLDatabase(
+        database, include=include, exclude=exclude or (), schemas=schema, private=private or ()
+    ) as opened:
+        graph = create_text_to_sql(
+            model,
+            opened,
+            glossary=glossary.read_text(encoding="utf-8") if glossary else "",
+            approve="always" if approve else "never",
+            checkpointer=InMemorySaver(),
+            prompts=prompts,
+            candidates=candidates,
+            max_rows=rows,
+            timeout=timeout,
+        )
+        on_event = no_event if quiet else _told
+        result = run_sync(lambda: _answer(graph, question, show=not as_json, on_event=on_event))
+    if as_json:
+        kept = {key: result[key] for key in _KEPT}
+        out.print_json(json.dumps(kept, ensure_ascii=False, default=str))
+    else:
+        _print_result(result, language="sql")
+
+
+async def _answer(
+    graph: QueryGraph, question: str, *, show: bool, on_event: Callable[..., str | None]
+) -> dict[str, Any]:
+    """Run the graph to its end, asking the person each time it asks one."""
+    from langgraph.types import Command
+
+    config: RunnableConfig = {"configurable": {"thread_id": "1"}}
+    result = await follow(graph, {"question": question}, config, show=show, on_event=on_event)
+    while asked := result.get("__interrupt__"):
+        decided = await asyncio.to_thread(_decided, asked[0].value)
+        result = await follow(graph, Command(resume=decided), config, show=show, on_event=on_event)
+    return result
+
+
+def _decided(request: Mapping[str, Any]) -> dict[str, str]:
+    """What the person at the terminal says to a query."""
+    if problem := request.get("problem"):
+        err.print(f"[red]{escape(problem)}[/]")
+    for query in request["queries"]:
+        err.print(Syntax(query, "sql", background_color="default", word_wrap=True))
+    said = typer.prompt("Run this query? [y]es, [n]o, or another query", default="n", err=True)
+    if said.strip().lower() in ("y", "yes"):
+        return {"decision": "accept"}
+    if said.strip().lower() in ("n", "no"):
+        return {"decision": "decline"}
+    return {"decision": "edit", "query": said}
+
+
+def _told(event: Mapping[str, Any]) -> str | None:
+    kind = event["type"]
+    if kind == "schema_linked":
+        return "reading " + ", ".join(event["tables"])
+    if kind == "values_found" and event["values"]:
+        found = (
+            f"{value['table']}.{value['column']} {value['value']}" for value in event["values"]
+        )
+        return "found " + " · ".join(found)
+    if kind == "query_tried" and event["outcome"] != "rows":
+        return f"{event['outcome']}: {event['problem']}"
+    return common_event(event)
+
+
+def _print_result(result: Mapping[str, Any], *, language: str) -> None:
+    if result["query"]:
+        out.print()
+        out.print(Syntax(result["query"], language, background_color="default", word_wrap=True))
+    if result["rows"]:
+        out.print(_table(result))
+    for assumption in result["assumptions"]:
+        out.print(f"[dim]Assumed:[/] {escape(assumption)}")
+    print_failures(result)
+
+
+def _table(result: Mapping[str, Any]) -> Table:
+    from agentkit.databases.answering import cell_text
+
+    rows, columns = result["rows"], result["columns"]
+    shown = rows[:_MOST_ROWS_SHOWN]
+    table = Table(*(escape(column) for column in columns), box=SIMPLE_HEAD)
+    for row in shown:
+        table.add_row(*(escape(cell_text(value)) for value in row))
+    if len(shown) < len(rows) or result["truncated"]:
+        more = "more than " if result["truncated"] else ""
+        table.caption = f"the first {len(shown):,} of {more}{len(rows):,} rows"
+    return table

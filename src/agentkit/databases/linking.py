@@ -1,0 +1,187 @@
+"""Schema linking: the tables and columns of a large schema that a question is about."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Collection, Sequence
+
+from langchain_core.documents import Document
+from langchain_core.embeddings import Embeddings
+from langchain_core.vectorstores import InMemoryVectorStore
+
+from agentkit.databases.schema import Column, Schema, Table, count_tokens
+from agentkit.databases.words_index import WordIndex, split_words
+from agentkit.events import emit, step_failed
+from agentkit.retrieval.fusion import reciprocal_rank_fusion
+
+_MOST_RANKED = 100
+_MOST_HOPS = 3
+_TABLE_WEIGHTS = (8, 4, 3, 2, 1)  # name, comment, columns, their comments, sample values
+_COLUMN_WEIGHTS = (4, 2, 1)  # name, comment, sample values
+_EMBEDDED_COLUMNS = 40
+
+
+class SchemaLinker:
+    """Chooses the part of a schema that a question is about.
+
+    Tables are ranked by the words that they share with the question (names, comments, sample
+    values) and, where there are embeddings, by meaning; the rankings are fused, and the first
+    tables are taken, with those that join them, until the budget is full.
+
+    Args:
+        schema: The whole schema.
+        embeddings: LangChain embeddings of the tables, made once and kept.
+    """
+
+    def __init__(self, schema: Schema, *, embeddings: Embeddings | None = None) -> None:
+        self.schema = schema
+        self._embeddings = embeddings
+        self._tokens = count_tokens(schema.render())
+        self._words: WordIndex | None = None
+        self._vectors: InMemoryVectorStore | None = None
+        self._joined = _joins(schema)
+
+    async def alink(self, question: str, *, max_tokens: int = 4_000) -> Schema:
+        """The tables and columns for a question: all of them where they fit.
+
+        Args:
+            question: The question.
+            max_tokens: Tokens that the rendered schema may have, about; one table is shown even
+                when it is larger.
+        """
+        if self._tokens <= max_tokens:
+            return self.schema
+        by_words, by_meaning = await asyncio.gather(
+            asyncio.to_thread(self._by_words, question), self._by_meaning(question)
+        )
+        return self._within(_fused(by_words, by_meaning), question, max_tokens)
+
+    def _by_words(self, question: str) -> list[str]:
+        if self._words is None:
+            texts = {name: _fields(table) for name, table in self.schema.tables.items()}
+            self._words = WordIndex(texts, weights=_TABLE_WEIGHTS)
+        return self._words.search(question, k=_MOST_RANKED)
+
+    async def _by_meaning(self, question: str) -> list[str]:
+        if self._embeddings is None:
+            return []
+        try:
+            if self._vectors is None:
+                self._vectors = await _embedded(self.schema, self._embeddings)
+            found = await self._vectors.asimilarity_search(question, k=_MOST_RANKED)
+        except Exception as error:  # noqa: BLE001 - whatever the user's embeddings raise
+            emit(step_failed("link_schema", type(self._embeddings).__name__, error))
+            return []
+        return [str(document.id) for document in found]
+
+    def _within(self, ranked: Sequence[str], question: str, max_tokens: int) -> Schema:
+        """The first tables, and what joins them, up to the budget."""
+        sizes = _Sizes(self.schema, question, max_tokens)
+        chosen: dict[str, Collection[str]] = {}
+        used = 0
+        for name in ranked or list(self.schema.tables):
+            added = [table for table in (name, *self._path(name, chosen)) if table not in chosen]
+            size = sum(sizes.tokens(table) for table in added)
+            if chosen and used + size > max_tokens:
+                continue
+            chosen |= {table: sizes.columns(table) for table in added}
+            used += size
+        return self.schema.only(chosen)
+
+    def _path(self, name: str, chosen: Collection[str]) -> list[str]:
+        """The tables between a table and the nearest chosen one, by foreign keys."""
+        came_from = {name: name}
+        waiting = deque([(name, 0)])
+        while chosen and waiting:
+            table, hops = waiting.popleft()
+            if table in chosen:
+                path = []
+                while (table := came_from[table]) != name:
+                    path.append(table)
+                return path
+            for neighbour in self._joined.get(table, ()) if hops < _MOST_HOPS else ():
+                if neighbour not in came_from:
+                    came_from[neighbour] = table
+                    waiting.append((neighbour, hops + 1))
+        return []
+
+
+class _Sizes:
+    """What each table would cost, with only its most relevant columns where it is wide."""
+
+    def __init__(self, schema: Schema, question: str, max_tokens: int) -> None:
+        self._schema = schema
+        self._question = question
+        self._most = max(max_tokens // 4, 1)
+        self._columns: dict[str, Collection[str]] = {}
+
+    def columns(self, name: str) -> Collection[str]:
+        """The columns to show of a table."""
+        if name not in self._columns:
+            self._columns[name] = self._relevant(self._schema.tables[name])
+        return self._columns[name]
+
+    def tokens(self, name: str) -> int:
+        """The tokens of a table with these columns."""
+        return count_tokens(self._schema.only({name: self.columns(name)}).render())
+
+    def _relevant(self, table: Table) -> list[str]:
+        names = [column.name for column in table.columns]
+        size = count_tokens(self._schema.only({table.full_name: None}).render())
+        if size <= self._most:
+            return names
+        texts = {column.name: _column_fields(column) for column in table.columns}
+        found = WordIndex(texts, weights=_COLUMN_WEIGHTS).search(self._question, k=len(names))
+        best = [*found, *(name for name in names if name not in set(found))]
+        kept = set(best[: max(1, len(names) * self._most // size)])
+        return [name for name in names if name in kept]
+
+
+def _joins(schema: Schema) -> dict[str, list[str]]:
+    """The tables that a table has a foreign key to, or from."""
+    joined: dict[str, list[str]] = {}
+    for name, table in schema.tables.items():
+        for key in table.foreign_keys:
+            if key.table in schema.tables:
+                joined.setdefault(name, []).append(key.table)
+                joined.setdefault(key.table, []).append(name)
+    return joined
+
+
+def _fields(table: Table) -> list[str]:
+    columns = table.columns
+    return [
+        table.full_name,
+        table.comment or "",
+        " ".join(column.name for column in columns),
+        " ".join(column.comment or "" for column in columns),
+        " ".join(value for column in columns for value in column.samples),
+    ]
+
+
+def _column_fields(column: Column) -> list[str]:
+    return [column.name, column.comment or "", " ".join(column.samples)]
+
+
+async def _embedded(schema: Schema, embeddings: Embeddings) -> InMemoryVectorStore:
+    store = InMemoryVectorStore(embeddings)
+    await store.aadd_documents(
+        [Document(id=name, page_content=_sentence(table)) for name, table in schema.tables.items()]
+    )
+    return store
+
+
+def _sentence(table: Table) -> str:
+    columns = ", ".join(split_words(c.name) for c in table.columns[:_EMBEDDED_COLUMNS])
+    comment = f" ({' '.join(table.comment.split())})" if table.comment else ""
+    return f"{split_words(table.full_name)}{comment}: {columns}"
+
+
+def _fused(*rankings: Sequence[str]) -> list[str]:
+    named = [
+        [Document(id=name, page_content=name) for name in ranking]
+        for ranking in rankings
+        if ranking
+    ]
+    return [str(document.id) for document in reciprocal_rank_fusion(named)]

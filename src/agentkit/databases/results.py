@@ -1,0 +1,113 @@
+"""What a query returned, and whether two queries returned the same."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from decimal import Context, Decimal
+from typing import Any
+
+_NINE_DIGITS, _WITHOUT_NOISE = Context(prec=9), Context(prec=14)
+_NOTHING = Decimal("1e-9")
+_DAY_AND_TIME = re.compile(r"^(\d{4}-\d\d-\d\d)T(?=\d\d:)")
+_MIDNIGHT = re.compile(r"(?<=^.{10}) 00:00:00(\.0+)?$")
+
+
+@dataclass(frozen=True)
+class QueryResult:
+    """The rows of a query, as plain Python values.
+
+    Args:
+        columns: The names of the columns, in order; names may repeat.
+        rows: The rows, each with a value for each column.
+        truncated: Whether there were more rows than were asked for.
+    """
+
+    columns: Sequence[str]
+    rows: Sequence[tuple[Any, ...]]
+    truncated: bool = False
+
+
+def result_key(result: QueryResult) -> Hashable:
+    """What two results have in common whose rows are the same, in any order."""
+    return frozenset(Counter(tuple(map(_comparable, row)) for row in result.rows).items())
+
+
+def same_result(expected: QueryResult, actual: QueryResult, *, ordered: bool = False) -> bool:
+    """Whether a result holds what was expected: the rule of execution accuracy.
+
+    The columns' names and order do not matter, and further columns are allowed: some choice of
+    the actual columns must have the expected rows, as often as expected. Numbers are the same
+    when they are equal to nine significant digits, whole ones when they are equal; dates are the
+    same as their text.
+
+    Args:
+        expected: The result of the reference query.
+        actual: The result of the query that is judged.
+        ordered: Whether the rows' order matters.
+    """
+    if len(expected.rows) != len(actual.rows) or expected.truncated != actual.truncated:
+        return False
+    if not expected.rows:
+        return True
+    wanted = [tuple(map(_comparable, row)) for row in expected.rows]
+    found = [tuple(map(_comparable, row)) for row in actual.rows]
+    return _columns_match(wanted, found, [], ordered=ordered)
+
+
+def _columns_match(
+    wanted: Sequence[tuple[Hashable, ...]],
+    found: Sequence[tuple[Hashable, ...]],
+    chosen: list[int],
+    *,
+    ordered: bool,
+) -> bool:
+    """Whether the columns chosen so far can be completed, each next one by backtracking."""
+    place = len(chosen)
+    prefix = [row[:place] for row in wanted]
+    taken = [tuple(row[column] for column in chosen) for row in found]
+    if prefix != taken if ordered else Counter(prefix) != Counter(taken):
+        return False
+    if place == len(wanted[0]):
+        return True
+    values = Counter(row[place] for row in wanted)
+    tried = set()
+    for column in range(len(found[0])):
+        content = tuple(row[column] for row in found)
+        if column in chosen or content in tried or Counter(content) != values:
+            continue
+        tried.add(content)  # of columns that are the same, one is enough
+        if _columns_match(wanted, found, [*chosen, column], ordered=ordered):
+            return True
+    return False
+
+
+def _comparable(value: Any) -> Hashable:
+    """A value by which two are compared that different drivers may have read."""
+    if isinstance(value, int | float | Decimal):
+        return _number(value)
+    if isinstance(value, datetime.datetime | datetime.date | datetime.time):
+        value = value.isoformat()
+    if isinstance(value, str):
+        return _MIDNIGHT.sub("", _DAY_AND_TIME.sub(r"\1 ", value))
+    if isinstance(value, list | tuple):
+        return tuple(map(_comparable, value))
+    if isinstance(value, dict):
+        return frozenset((key, _comparable(item)) for key, item in value.items())
+    return bytes(value) if isinstance(value, bytearray) else value
+
+
+def _number(value: float | Decimal) -> Hashable:
+    """Whole numbers as they are, others to nine significant digits, and none nearer 0 than 1e-9."""
+    if isinstance(value, int):
+        return Decimal(int(value))
+    exact = Decimal(value)
+    if not exact.is_finite():
+        return ("not a number", str(exact))
+    rounded = _NINE_DIGITS.plus(_WITHOUT_NOISE.plus(exact))  # else a float's noise breaks a tie
+    if abs(rounded) < _NOTHING:
+        return Decimal(0)
+    return exact.to_integral_value() if exact == exact.to_integral_value() else rounded

@@ -1,0 +1,178 @@
+"""A relational database's schema, as models are shown it."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from agentkit._text import shortened, well_formed
+
+_COMMENT_CHARS = 160
+_NUMBER = re.compile(r"-?\d+(\.\d+)?")
+_CHARS_A_TOKEN = 4
+
+
+def count_tokens(text: str) -> int:
+    """About how many tokens a text has: one for every four characters."""
+    return -(-len(text) // _CHARS_A_TOKEN)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column.
+
+    Args:
+        name: As the database has it, unquoted.
+        type: As the database writes it, such as `VARCHAR(120)`.
+        nullable: Whether it may be NULL.
+        comment: What the database's makers say of it.
+        samples: A few of its values, as text; none where they are private.
+        is_text: Whether its values are text, which a question's words can be matched with.
+    """
+
+    name: str
+    type: str
+    nullable: bool = True
+    comment: str | None = None
+    samples: tuple[str, ...] = ()
+    is_text: bool = False
+
+
+@dataclass(frozen=True)
+class ForeignKey:
+    """Columns that hold the key of a row in another table, `table` by its full name."""
+
+    columns: tuple[str, ...]
+    table: str
+    referred: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table or view; `schema` is None for one in the connection's default schema."""
+
+    name: str
+    columns: tuple[Column, ...]
+    schema: str | None = None
+    primary_key: tuple[str, ...] = ()
+    foreign_keys: tuple[ForeignKey, ...] = ()
+    comment: str | None = None
+    is_view: bool = False
+
+    @property
+    def full_name(self) -> str:
+        """The name by which a schema holds it: `schema.name`, or `name` in the default schema."""
+        return f"{self.schema}.{self.name}" if self.schema else self.name
+
+
+@dataclass(frozen=True)
+class Schema:
+    """Tables by full name, and the SQL dialect by sqlglot's name for it."""
+
+    dialect: str
+    tables: Mapping[str, Table] = field(default_factory=dict)
+
+    def only(self, tables: Mapping[str, Collection[str] | None]) -> Schema:
+        """The schema with these tables alone, and of each these columns.
+
+        Keys stay, whether they are named or not; a foreign key to a table that goes, goes too.
+
+        Args:
+            tables: By full name the names of columns; None for all.
+        """
+        kept = {name: table for name, table in self.tables.items() if name in tables}
+        return Schema(
+            self.dialect,
+            {name: _narrowed(table, tables[name], kept) for name, table in kept.items()},
+        )
+
+    def render(self) -> str:
+        """The schema as DDL, with comments and sample values as SQL comments.
+
+        What stands in names, comments and values cannot leave its place: it is one line each.
+        """
+        return "\n\n".join(self._table(table) for table in self.tables.values())
+
+    def quoted(self, *names: str | None) -> str:
+        """A name, qualified where several are given, quoted where the dialect needs it."""
+        quote = _quoting(self.dialect)
+        return ".".join(quote(_line(name)) for name in names if name)
+
+    def _table(self, table: Table) -> str:
+        kind = "VIEW" if table.is_view else "TABLE"
+        *lines, last = [*self._columns(table), *self._keys(table)] or [("", "")]
+        told = [f"  {line},{comment}" for line, comment in lines]
+        told.append(f"  {last[0]}{last[1]}")
+        head = f"CREATE {kind} {self.quoted(table.schema, table.name)} ({_comment(table.comment)}"
+        return "\n".join([head, *told, ");"])
+
+    def _columns(self, table: Table) -> Iterator[tuple[str, str]]:
+        alone = table.primary_key if len(table.primary_key) == 1 else ()
+        keys = {*table.primary_key, *(name for key in table.foreign_keys for name in key.columns)}
+        for column in table.columns:
+            key = " PRIMARY KEY" if column.name in alone else ""
+            needed = "" if column.nullable or key else " NOT NULL"
+            shown = () if column.name in keys else column.samples
+            samples = ", ".join(_sample(value) for value in shown)
+            told = "; ".join(
+                part
+                for part in (column.comment or "", f"such as {samples}" if samples else "")
+                if part
+            )
+            kind = f" {_line(column.type)}" if column.type else ""
+            yield f"{self.quoted(column.name)}{kind}{key}{needed}", _comment(told)
+
+    def _keys(self, table: Table) -> Iterator[tuple[str, str]]:
+        if len(table.primary_key) > 1:
+            yield f"PRIMARY KEY ({self._list(table.primary_key)})", ""
+        for key in table.foreign_keys:
+            there = self.tables.get(key.table)
+            name = self.quoted(there.schema, there.name) if there else self.quoted(key.table)
+            yield (
+                f"FOREIGN KEY ({self._list(key.columns)}) REFERENCES {name} "
+                f"({self._list(key.referred)})",
+                "",
+            )
+
+    def _list(self, names: Collection[str]) -> str:
+        return ", ".join(self.quoted(name) for name in names)
+
+
+def _narrowed(table: Table, columns: Collection[str] | None, kept: Mapping[str, Table]) -> Table:
+    foreign = tuple(key for key in table.foreign_keys if key.table in kept)
+    keys = {*table.primary_key, *(name for key in foreign for name in key.columns)}
+    wanted = None if columns is None else {*columns, *keys}
+    return replace(
+        table,
+        columns=tuple(c for c in table.columns if wanted is None or c.name in wanted),
+        foreign_keys=foreign,
+    )
+
+
+def _line(text: str) -> str:
+    """A text on one line, without what does not print."""
+    return " ".join("".join(c if c.isprintable() else " " for c in well_formed(text)).split())
+
+
+def _comment(text: str | None) -> str:
+    line = shortened(_line(text or ""), _COMMENT_CHARS)
+    return f" -- {line}" if line else ""
+
+
+def _sample(value: str) -> str:
+    line = _line(value).replace("'", "''")
+    return line if _NUMBER.fullmatch(line) else f"'{line}'"
+
+
+@functools.cache
+def _quoting(dialect: str) -> Callable[[str], str]:
+    """How a dialect quotes the names that need it."""
+    from sqlalchemy.dialects import mysql, postgresql, sqlite
+
+    dialects = {"mysql": mysql.dialect, "sqlite": sqlite.dialect}
+    quote: Callable[[str], str] = dialects.get(
+        dialect, postgresql.dialect
+    )().identifier_preparer.quote
+    return quote

@@ -1,0 +1,536 @@
+"""SQL databases, which are only read: their schemas, their values, the rows of checked queries."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import fnmatch
+import threading
+import time
+import uuid
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from decimal import Decimal
+from typing import Any, Self, TypeAlias, TypeVar
+
+from sqlalchemy import URL, Connection, Engine, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from agentkit._sync import run_sync
+from agentkit._text import shortened, well_formed
+from agentkit.databases.results import QueryResult
+from agentkit.databases.schema import Column, Schema, Table
+from agentkit.databases.sql_engines import sql_engine
+from agentkit.databases.sql_guard import CheckedQuery, check_query
+from agentkit.databases.sql_reflection import reflected_tables
+from agentkit.errors import (
+    AgentkitError,
+    ConfigurationError,
+    DatabaseError,
+    QueryError,
+    QueryRefusedError,
+    QueryTimeoutError,
+)
+
+Database: TypeAlias = "str | URL | Engine | AsyncEngine | SQLDatabase"
+Result = TypeVar("Result")
+
+_MOST_BYTES = 20_000_000
+_SAMPLED_ROWS = 20
+_SAMPLING_SECONDS = 10.0
+_TABLE_SECONDS = 1.0
+_SAMPLE_CHARS = 40
+_SCANNED_ROWS = 200_000
+_GRACE_SECONDS = 10.0
+_INTERRUPT_AGAIN_SECONDS = 0.2
+_PLAIN = (
+    bool,
+    int,
+    float,
+    Decimal,
+    str,
+    bytes,
+    datetime.date,
+    datetime.time,
+    datetime.timedelta,
+    uuid.UUID,
+    type(None),
+)
+
+
+class SQLDatabase:
+    """A SQL database that can only be read: SQLite, PostgreSQL, MariaDB, MySQL or DuckDB.
+
+    Every query runs in the engine's own read-only mode, within a time limit and up to a number of
+    rows, and nothing is left open behind it. An `AsyncEngine`, or an engine with another driver
+    than ours (psycopg, pymysql), is opened again by its URL.
+
+    Args:
+        database: A SQLAlchemy URL, the path of a SQLite file, an `Engine` or an `AsyncEngine`.
+        include: Patterns (`fnmatch`) of the tables that may be read, by full name; None for all.
+        exclude: Patterns of tables that may not be read.
+        schemas: The database schemas that may be read; None for the default one.
+        private: Patterns of columns, as `table.column`, whose values are never sampled and never
+            matched with a question's words.
+        samples: How many sample values of a column to show.
+        max_rows: Rows that a query returns at most.
+        timeout: Seconds that a query may take.
+
+    Raises:
+        ConfigurationError: When this is no database, or of a kind that is not supported.
+        DatabaseError: When a database file is missing.
+        MissingExtraError: When the database's driver is not installed.
+    """
+
+    def __init__(
+        self,
+        database: str | URL | Engine | AsyncEngine,
+        *,
+        include: Sequence[str] | None = None,
+        exclude: Sequence[str] = (),
+        schemas: Sequence[str] | None = None,
+        private: Sequence[str] = (),
+        samples: int = 3,
+        max_rows: int = 1_000,
+        timeout: float = 30.0,
+    ) -> None:
+        given = _url_or_engine(database)
+        self._url = given.url if isinstance(given, Engine) else given
+        self._sql = sql_engine(given)
+        self._close: Callable[[], Any] = lambda: None
+        if self._sql.engine is not database:  # a graph made from a URL has nobody to close it
+            self._close = weakref.finalize(self, self._sql.engine.dispose)
+        self._include = None if include is None else _patterns("include", include)
+        self._exclude = _patterns("exclude", exclude)
+        self._schemas = None if schemas is None else _patterns("schemas", schemas)
+        self._private = _patterns("private", private)
+        self._samples = _at_least(0, "samples", samples)
+        self._max_rows = _at_least(1, "max_rows", max_rows)
+        self._timeout = timeout
+        if timeout <= 0:
+            raise ConfigurationError(f"timeout is a number of seconds above 0; got {timeout!r}.")
+        self._schema: Schema | None = None
+        self._reflecting = threading.Lock()
+
+    @classmethod
+    def of(cls, database: Database) -> SQLDatabase:
+        """The database itself, or what a URL, path or engine makes."""
+        return database if isinstance(database, SQLDatabase) else cls(database)
+
+    @property
+    def dialect(self) -> str:
+        """The dialect by sqlglot's name: `sqlite`, `postgres`, `mysql` or `duckdb`."""
+        return self._sql.dialect
+
+    def __repr__(self) -> str:
+        return f"SQLDatabase({self._url.render_as_string(hide_password=True)!r})"
+
+    async def aschema(self, *, refresh: bool = False) -> Schema:
+        """The tables and views that may be read: reflected once, and again on `refresh`.
+
+        Raises:
+            DatabaseError: When the database cannot be reached or read.
+        """
+        if self._schema is None or refresh:
+            return await asyncio.to_thread(self._reflect_once, self._schema)
+        return self._schema
+
+    def schema(self, *, refresh: bool = False) -> Schema:
+        """The same as `aschema`, for sync code."""
+        return run_sync(lambda: self.aschema(refresh=refresh))
+
+    async def acheck(self, query: str) -> CheckedQuery:
+        """Find that a query is one statement that only reads, and that the database can plan it.
+
+        Raises:
+            QueryRefusedError: When it does more than read, or what may not be read.
+            QueryError: When its syntax or a name in it is wrong.
+            DatabaseError: When the database cannot be reached.
+        """
+        checked = check_query(query, await self.aschema(), dialect=self.dialect)
+        await self.aexplain(checked.sql)
+        return checked
+
+    def check(self, query: str) -> CheckedQuery:
+        """The same as `acheck`, for sync code."""
+        return run_sync(lambda: self.acheck(query))
+
+    async def aexplain(self, query: str) -> None:
+        """Have the database plan a query, without running it.
+
+        Raises:
+            QueryError: When the database cannot plan it.
+            DatabaseError: When the database cannot be reached.
+        """
+        await self._run(f"EXPLAIN {query}", max_rows=1, seconds=self._timeout)
+
+    def explain(self, query: str) -> None:
+        """The same as `aexplain`, for sync code."""
+        run_sync(lambda: self.aexplain(query))
+
+    async def arun(
+        self,
+        query: str,
+        *,
+        max_rows: int | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - the database keeps to it
+    ) -> QueryResult:
+        """The rows of a query, run in the engine's own read-only mode.
+
+        This is the one door; `acheck` is the other. Graphs and tools go through both.
+
+        Args:
+            query: One statement.
+            max_rows: Rows to return at most, up to the database's own `max_rows`.
+            timeout: Seconds it may take, up to the database's own `timeout`.
+
+        Raises:
+            QueryRefusedError: When the engine refuses what it does.
+            QueryTimeoutError: When it takes too long.
+            QueryError: When the engine can make nothing of it.
+            DatabaseError: When the database cannot be reached.
+        """
+        rows = min(max_rows or self._max_rows, self._max_rows)
+        seconds = min(timeout or self._timeout, self._timeout)
+        return await self._run(query, max_rows=rows, seconds=seconds)
+
+    def run(
+        self, query: str, *, max_rows: int | None = None, timeout: float | None = None
+    ) -> QueryResult:
+        """The same as `arun`, for sync code."""
+        return run_sync(lambda: self.arun(query, max_rows=max_rows, timeout=timeout))
+
+    async def avalues(
+        self,
+        table: str,
+        column: str,
+        *,
+        limit: int = 10_000,
+        timeout: float = 2.0,  # noqa: ASYNC109 - the database keeps to it
+    ) -> list[str]:
+        """Distinct values of a text column; none of a private one.
+
+        Args:
+            table: The table's full name.
+            column: The column's name.
+            limit: How many values to return at most; of a large table only the first rows are
+                looked at.
+            timeout: Seconds it may take.
+
+        Raises:
+            QueryTimeoutError: When it takes too long.
+            QueryError: When there is no such table or column.
+            DatabaseError: When the database cannot be reached.
+        """
+        if self._is_private(table, column):
+            return []
+        known = (await self.aschema()).tables.get(table)
+        if known is None or column not in {each.name for each in known.columns}:
+            raise QueryError(f"There is no column {column!r} of a table {table!r}.")
+        name, source = self._quoted(column), self._source(known)
+        query = (
+            f"SELECT DISTINCT {name} FROM (SELECT {name} FROM {source} WHERE {name} IS NOT NULL "  # noqa: S608 - quoted names of the schema
+            f"LIMIT {_SCANNED_ROWS}) AS looked_at LIMIT {int(limit)}"
+        )
+        result = await self._run(query, max_rows=limit, seconds=timeout)
+        return [str(value) for (value,) in result.rows if value is not None]
+
+    def values(
+        self, table: str, column: str, *, limit: int = 10_000, timeout: float = 2.0
+    ) -> list[str]:
+        """The same as `avalues`, for sync code."""
+        return run_sync(lambda: self.avalues(table, column, limit=limit, timeout=timeout))
+
+    async def aholds(
+        self,
+        table: str,
+        column: str,
+        value: str,
+        *,
+        ignore_case: bool = False,
+        timeout: float = 2.0,  # noqa: ASYNC109 - the database keeps to it
+    ) -> bool | None:
+        """Whether a text column has a value; None when that cannot be known, or is private.
+
+        Args:
+            table: The table's full name.
+            column: The column's name.
+            value: The value.
+            ignore_case: Whether upper and lower case are the same.
+            timeout: Seconds that looking may take.
+        """
+        known = (await self.aschema()).tables.get(table)
+        texts = {each.name for each in known.columns if each.is_text} if known else set()
+        if known is None or column not in texts or self._is_private(table, column):
+            return None
+        name, literal = self._quoted(column), self._literal(value)
+        if ignore_case:
+            name, literal = f"LOWER({name})", f"LOWER({literal})"
+        query = f"SELECT 1 FROM {self._source(known)} WHERE {name} = {literal} LIMIT 1"  # noqa: S608 - quoted
+        try:
+            return bool((await self._run(query, max_rows=1, seconds=timeout)).rows)
+        except QueryError:
+            return None
+
+    async def aclose(self) -> None:
+        """Close the connections that this object opened."""
+        await asyncio.to_thread(self.close)
+
+    def close(self) -> None:
+        """Close the connections that this object opened; an engine that was given stays open."""
+        self._close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    async def _run(self, query: str, *, max_rows: int, seconds: float) -> QueryResult:
+        """Run a query in a thread; when this is cancelled, so is the query."""
+        reading = _Reading()
+        running = asyncio.ensure_future(
+            asyncio.to_thread(self._read, query, max_rows, seconds, reading)
+        )
+        try:
+            done, _ = await asyncio.wait([running], timeout=seconds + _GRACE_SECONDS)
+        except asyncio.CancelledError:
+            await self._interrupted(running, reading)
+            raise
+        if not done:
+            await self._interrupted(running, reading)
+            raise DatabaseError(f"The database did not answer within {seconds:g} seconds.")
+        return running.result()
+
+    async def _interrupted(self, running: asyncio.Future[QueryResult], reading: _Reading) -> None:
+        """Stop a query and wait, a while, until nothing of it is open."""
+        reading.cancelled = True
+        ends = time.monotonic() + _GRACE_SECONDS
+        while not running.done() and time.monotonic() < ends:
+            with suppress(Exception):  # one that comes before the query begins stops nothing
+                if reading.driver is not None:
+                    await asyncio.to_thread(self._sql.interrupt, reading.driver)
+            await asyncio.wait([running], timeout=_INTERRUPT_AGAIN_SECONDS)
+        running.add_done_callback(lambda late: late.exception())
+
+    def _read(
+        self, query: str, max_rows: int, seconds: float, reading: _Reading | None = None
+    ) -> QueryResult:
+        with self._connected() as connection:
+            try:
+                with self._sql.reading(connection, seconds):
+                    if reading is not None:
+                        reading.driver = connection.connection.driver_connection
+                        if reading.cancelled:
+                            raise QueryError("The query was cancelled.")
+                    with self._sql.executed(connection, query) as cursor:
+                        return _fetched(cursor, max_rows)
+            except AgentkitError:
+                raise
+            except Exception as error:
+                raise self._explained(error, connection, seconds) from error
+
+    def _explained(self, error: Exception, connection: Connection, seconds: float) -> AgentkitError:
+        kind = self._sql.kind_of(error)
+        if kind is DatabaseError:
+            connection.invalidate()
+        told = _message(error)
+        sentences = {
+            DatabaseError: f"The database failed: {told}",
+            QueryTimeoutError: f"The query was stopped: it may take {seconds:g} seconds. ({told})",
+            QueryRefusedError: f"The database refuses this query: {told}",
+        }
+        return kind(sentences.get(kind, told))
+
+    @contextmanager
+    def _connected(self) -> Iterator[Connection]:
+        try:
+            connection = self._sql.engine.connect()
+        except (SQLAlchemyError, OSError, ImportError) as error:
+            raise self._unreachable(error) from error
+        with connection:
+            yield connection
+
+    def _unreachable(self, error: Exception) -> DatabaseError:
+        url = self._url.render_as_string(hide_password=True)
+        told = _message(error.orig if isinstance(error, DBAPIError) and error.orig else error)
+        if password := self._url.password:
+            told = told.replace(str(password), "***")
+        return DatabaseError(f"The database {url} cannot be opened: {told}")
+
+    # -- the schema --------------------------------------------------------------------------------
+
+    def _reflect_once(self, known: Schema | None) -> Schema:
+        with self._reflecting:
+            if self._schema is None or self._schema is known:  # else another thread has done it
+                self._schema = self._reflect()
+            return self._schema
+
+    def _reflect(self) -> Schema:
+        with self._connected() as connection:
+            try:
+                found = reflected_tables(connection, self._schemas)
+                tables = [table for table in found if self._may_read(table)]
+            except (SQLAlchemyError, OSError) as error:
+                raise self._unreachable(error) from error
+        ends = time.monotonic() + _SAMPLING_SECONDS
+        sampled = [self._sampled(table, ends) for table in tables]
+        return Schema(self.dialect, {table.full_name: table for table in sampled})
+
+    def _may_read(self, table: Table) -> bool:
+        name = table.full_name
+        included = self._include is None or _matches(name, self._include)
+        return included and not _matches(name, self._exclude)
+
+    def _is_private(self, table: str, column: str) -> bool:
+        return _matches(f"{table}.{column}", self._private)
+
+    def _sampled(self, table: Table, ends: float) -> Table:
+        """The table with a few values of each column that is not private, while there is time."""
+        shown = [c.name for c in table.columns if not self._is_private(table.full_name, c.name)]
+        if not self._samples or not shown or table.is_view or time.monotonic() > ends:
+            return table
+        names = ", ".join(self._quoted(name) for name in shown)
+        source = self._source(table)
+        query = f"SELECT {names} FROM {source} LIMIT {_SAMPLED_ROWS}"  # noqa: S608 - quoted names
+        try:
+            rows = self._read(query, _SAMPLED_ROWS, _TABLE_SECONDS).rows
+        except (AgentkitError, SQLAlchemyError):
+            return table  # it can be asked about all the same
+        found = {
+            name: _samples([row[place] for row in rows], self._samples)
+            for place, name in enumerate(shown)
+        }
+        columns = tuple(
+            Column(c.name, c.type, c.nullable, c.comment, found.get(c.name, ()), c.is_text)
+            for c in table.columns
+        )
+        return Table(
+            table.name,
+            columns,
+            table.schema,
+            table.primary_key,
+            table.foreign_keys,
+            table.comment,
+            table.is_view,
+        )
+
+    def _quoted(self, name: str) -> str:
+        return self._sql.engine.dialect.identifier_preparer.quote_identifier(name)
+
+    def _literal(self, text: str) -> str:
+        doubled = text.replace("'", "''")
+        if self.dialect == "mysql":
+            doubled = doubled.replace("\\", "\\\\")
+        return f"'{doubled}'"
+
+    def _source(self, table: Table) -> str:
+        name = self._quoted(table.name)
+        return f"{self._quoted(table.schema)}.{name}" if table.schema else name
+
+
+class _Reading:
+    """What another thread needs to know to stop a query."""
+
+    driver: Any = None
+    cancelled = False
+
+
+def _url_or_engine(database: Any) -> URL | Engine:
+    if isinstance(database, AsyncEngine):
+        return database.sync_engine.url
+    if isinstance(database, Engine | URL):
+        return database
+    if not isinstance(database, str) or not database.strip():
+        raise ConfigurationError(
+            "A database is a SQLAlchemy URL, the path of a SQLite file, an Engine or an "
+            f"AsyncEngine; got {type(database).__name__} {shortened(repr(database), 80)}."
+        )
+    try:
+        return make_url(database)
+    except ArgumentError:
+        if "://" in database:
+            raise ConfigurationError(
+                "This is no SQLAlchemy URL (its text is not shown, as it may "
+                "hold a password); one looks like sqlite:///file.db."
+            ) from None
+        return URL.create("sqlite", database=database)
+
+
+def _fetched(cursor: Any, max_rows: int) -> QueryResult:
+    """The first rows, up to a number of rows and of bytes."""
+    rows: list[tuple[Any, ...]] = []
+    left = _MOST_BYTES
+    truncated = False
+    while not truncated and (batch := cursor.fetchmany(min(500, max_rows + 1 - len(rows)))):
+        for row in batch:
+            left -= sum(len(value) for value in row if isinstance(value, str | bytes))
+            if len(rows) == max_rows or left < 0:
+                truncated = True
+                break
+            rows.append(tuple(_plain(value) for value in row))
+    columns = [str(column[0]) for column in cursor.description or ()]
+    return QueryResult(columns, rows, truncated)
+
+
+def _plain(value: Any) -> Any:
+    """The value as a plain Python one."""
+    if isinstance(value, str):
+        return well_formed(value)
+    if isinstance(value, _PLAIN):
+        return value
+    if isinstance(value, bytearray | memoryview):
+        return bytes(value)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item) for item in value]
+    return str(value)
+
+
+def _message(error: BaseException) -> str:
+    """The database's own words."""
+    diagnosis = getattr(error, "diag", None)
+    primary = getattr(diagnosis, "message_primary", None)
+    if primary:
+        hint = getattr(diagnosis, "message_hint", None)
+        return f"{primary}. {hint}" if hint else str(primary)
+    if len(error.args) > 1 and isinstance(error.args[0], int):  # MySQL: a number and a text
+        return str(error.args[1])
+    return shortened(" ".join(str(error).split()), 1_000) or type(error).__name__
+
+
+def _samples(values: Iterable[Any], count: int) -> tuple[str, ...]:
+    texts = (
+        " ".join(str(value).split())
+        for value in values
+        if value is not None and not isinstance(value, bytes)
+    )
+    return tuple(
+        list(dict.fromkeys(shortened(text, _SAMPLE_CHARS) for text in texts if text))[:count]
+    )
+
+
+def _patterns(name: str, patterns: Any) -> list[str]:
+    if isinstance(patterns, str) or not all(isinstance(pattern, str) for pattern in patterns):
+        raise ConfigurationError(f"{name} is a list of texts; got {patterns!r}.")
+    return list(patterns)
+
+
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    folded = name.casefold()
+    return any(fnmatch.fnmatchcase(folded, pattern.casefold()) for pattern in patterns)
+
+
+def _at_least(least: int, name: str, value: Any) -> int:
+    if not isinstance(value, int) or value < least:
+        raise ConfigurationError(f"{name} is a whole number from {least}; got {value!r}.")
+    return value

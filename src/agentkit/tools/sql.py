@@ -1,0 +1,136 @@
+"""A SQL database as tools: its tables, their columns, and checked read-only queries."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.tools import BaseTool, StructuredTool, ToolException
+from pydantic import BaseModel, Field
+
+from agentkit._sync import run_sync
+from agentkit.databases.answering import table_text
+from agentkit.databases.sql import SQLDatabase
+from agentkit.errors import AgentkitError
+
+if TYPE_CHECKING:
+    from agentkit.databases.schema import Table
+    from agentkit.databases.sql import Database
+
+
+class NoArguments(BaseModel):
+    """Nothing."""
+
+
+class TableNames(BaseModel):
+    """Tables."""
+
+    tables: list[str] = Field(description="Names of tables, as list_tables gives them")
+
+
+class SqlQuery(BaseModel):
+    """A query."""
+
+    query: str = Field(description="One read-only SQL statement")
+
+
+def sql_tools(
+    database: Database, *, max_rows: int = 50, timeout: float = 30, max_chars: int = 8_000
+) -> list[BaseTool]:
+    """The tools `list_tables`, `describe_tables` and `query_database` over one database.
+
+    A query passes the same two doors as those of `create_text_to_sql`: it is found to be one
+    statement that only reads, and runs in the engine's own read-only mode. A failure is told to
+    the model, so that it can write another query.
+
+    Args:
+        database: What `create_text_to_sql` takes.
+        max_rows: Rows that a query returns at most.
+        timeout: Seconds that a query may take.
+        max_chars: Characters of rows that the model is shown.
+
+    Returns:
+        LangChain tools; the artifact of `query_database` holds `query`, `columns`, `rows` and
+        `truncated`.
+
+    Raises:
+        ConfigurationError: When the database cannot be opened as one.
+        MissingExtraError: When the `sql` extra or the database's driver is not installed.
+    """
+    opened = SQLDatabase.of(database)
+
+    async def list_tables() -> tuple[str, list[str]]:
+        tables = (await opened.aschema()).tables
+        listed = "\n".join(_summary(table) for table in tables.values())
+        return listed or "There are no tables.", list(tables)
+
+    async def describe_tables(tables: list[str]) -> tuple[str, list[str]]:
+        schema = await opened.aschema()
+        known = {name.casefold(): name for name in schema.tables}
+        names = [_known(name, known) for name in tables]
+        return schema.only(dict.fromkeys(names)).render(), names
+
+    async def query_database(query: str) -> tuple[str, dict[str, Any]]:
+        checked = await opened.acheck(query)
+        result = await opened.arun(checked.sql, max_rows=max_rows, timeout=timeout)
+        artifact = {
+            "query": checked.sql,
+            "columns": list(result.columns),
+            "rows": [list(row) for row in result.rows],
+            "truncated": result.truncated,
+        }
+        return table_text(result, max_chars=max_chars), artifact
+
+    dialect = opened.dialect
+    return [
+        _tool(list_tables, "List the tables and views of the database.", NoArguments),
+        _tool(
+            describe_tables,
+            "Show the columns, types, keys, comments and sample values of tables.",
+            TableNames,
+        ),
+        _tool(
+            query_database,
+            f"Run one read-only query, in the {dialect} dialect of SQL, and get its rows. Look at "
+            "the tables first. On an error, correct the query by what the error says.",
+            SqlQuery,
+        ),
+    ]
+
+
+def _tool(
+    run: Callable[..., Awaitable[tuple[str, Any]]], description: str, arguments: type[BaseModel]
+) -> BaseTool:
+    async def explained(**given: Any) -> tuple[str, Any]:
+        try:
+            return await run(**given)
+        except AgentkitError as error:
+            raise ToolException(str(error)) from error
+
+    def waited(**given: Any) -> tuple[str, Any]:
+        return run_sync(lambda: explained(**given))
+
+    return StructuredTool.from_function(
+        name=run.__name__,
+        description=description,
+        func=waited,
+        coroutine=explained,
+        args_schema=arguments,
+        response_format="content_and_artifact",
+        handle_tool_error=True,
+    )
+
+
+def _summary(table: Table) -> str:
+    kind = "view" if table.is_view else "table"
+    comment = f": {' '.join(table.comment.split())}" if table.comment else ""
+    return f"{table.full_name} ({kind}, {len(table.columns)} columns){comment}"
+
+
+def _known(name: str, known: dict[str, str]) -> str:
+    if found := known.get(name.casefold()):
+        return found
+    near: Sequence[str] = difflib.get_close_matches(name.casefold(), known, n=3)
+    hint = f" Did you mean {' or '.join(known[item] for item in near)}?" if near else ""
+    raise ToolException(f"There is no table {name!r}.{hint}")
