@@ -1,6 +1,7 @@
 """The `agentkit` command, as a user types it."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -165,3 +166,85 @@ def test_the_doctor_prints_its_findings(served):
     done = run("doctor")
     assert done.exit_code == 0
     assert "chat model openai:scripted" in done.stdout
+
+
+# -- databases -------------------------------------------------------------------------------------
+
+SHOP = Path(__file__).parent.parent / "examples" / "music_shop" / "music_shop.sqlite"
+COUNT = "SELECT COUNT(*) AS customers FROM customer"
+HOW_MANY = "How many customers are there?"
+
+
+@pytest.fixture
+def shop(served):
+    """A model that answers one question about the music shop."""
+    script = Script().when("Write one read-only SQL", reply={"query": COUNT})
+    script.when("Answer the question from the rows", reply="There are 120 customers.")
+    served(script)
+    return script
+
+
+def test_a_question_to_a_database_is_answered_with_query_and_rows(shop):
+    done = run("sql", SHOP, HOW_MANY)
+    assert done.exit_code == 0
+    for told in ("There are 120 customers.", COUNT, "customers", "120"):
+        assert told in done.stdout
+
+
+def test_the_result_of_a_database_is_printed_as_json(shop):
+    done = json.loads(run("sql", SHOP, HOW_MANY, "--json", "--quiet").stdout)
+    assert (done["answer"], done["rows"]) == ("There are 120 customers.", [[120]])
+    assert [attempt["outcome"] for attempt in done["attempts"]] == ["rows"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [("y\n", "120"), ("n\n", "declined"), ("DROP TABLE customer\nno\n", "declined")],
+)
+def test_a_query_is_asked_about_before_it_runs(shop, typed, told):
+    words = ["sql", str(SHOP), HOW_MANY, "--approve"]
+    done = CliRunner().invoke(app, words, input=typed, catch_exceptions=False)
+    assert told in done.stdout
+    assert COUNT in done.output
+    assert ("DROP" in done.output) == ("DROP" in typed)
+
+
+def test_a_query_that_had_to_be_repaired_is_told(served):
+    script = Script().when("<problem>", reply={"query": COUNT})
+    script.when("Write one read-only SQL", reply={"query": "SELECT nope FROM customer"})
+    served(script.when("Answer the question from the rows", reply="120"))
+    done = run("sql", SHOP, HOW_MANY)
+    assert "nope" in done.stderr
+    assert "120" in done.stdout
+
+
+def test_the_embedded_model_is_wired_to_databases_too(monkeypatch):
+    done = run("sql", SHOP, HOW_MANY)
+    assert done.exit_code == 0
+    assert done.stdout.strip()
+
+
+def test_a_glossary_and_private_columns_are_heeded(shop, tmp_path):
+    glossary = tmp_path / "glossary.txt"
+    glossary.write_text("active: has ordered this year")
+    run("sql", SHOP, HOW_MANY, "--glossary", glossary, "--private", "*", "--exclude", "order*")
+    told = shop.calls[0].text
+    assert "active: has ordered this year" in told
+    assert "such as" not in told
+    assert "order_line" not in told
+
+
+@pytest.mark.parametrize(
+    ("database", "told"),
+    [
+        ("missing.sqlite", "There is no SQLite database file"),
+        ("postgresql://u:s3cret@127.0.0.1:1/x", "cannot be opened"),
+        ("nope://x", "no SQLAlchemy URL|not supported"),
+    ],
+)
+def test_a_database_that_cannot_be_opened_is_told_without_a_traceback(database, told, workspace):
+    done = command("sql", database, HOW_MANY)
+    assert done.returncode == 1
+    assert re.search(told, done.stderr)
+    assert "Traceback" not in done.stderr
+    assert "s3cret" not in done.stderr

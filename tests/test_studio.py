@@ -16,6 +16,7 @@ pytestmark = [pytest.mark.local, pytest.mark.studio, pytest.mark.timeout(300)]
 ROOT = Path(__file__).parent.parent
 QUESTION = {"question": "How long may I keep a book?"}
 GRAPHS = ["rag", "hyde_rag", "fusion_rag"]
+COUNT = "SELECT COUNT(*) AS customers FROM customer"
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +26,8 @@ def models():
         .when("Write search queries", reply={"queries": ["loan period of books"]})
         .when("Order the documents", reply={"numbers": [1, 2]})
         .when("Write one short passage", reply="Books may be kept for some weeks.")
+        .when("Write one read-only SQL", reply={"query": COUNT})
+        .when("Answer the question from the rows", reply="There are 120 customers.")
         .when("Answer the question", reply="Four weeks [1].")
     )
     with ModelServer(script) as server:
@@ -81,7 +84,7 @@ async def client(address):
 
 async def test_every_graph_is_listed_with_its_description(client):
     assistants = await client.assistants.search()
-    assert {assistant["graph_id"] for assistant in assistants} == set(GRAPHS)
+    assert {assistant["graph_id"] for assistant in assistants} == {*GRAPHS, "text_to_sql"}
     assert all(assistant["description"] for assistant in assistants)
 
 
@@ -126,6 +129,27 @@ async def test_a_run_streams_its_answer_and_its_progress_and_takes_a_context(cli
     assert "".join(tokens) == values["answer"] == "Four weeks [1]."
     assert len(values["documents"]) == 2
     assert "documents_ranked" in events
+
+
+async def test_a_question_to_the_database_streams_its_answer_and_returns_the_rows(client):
+    drawn = await client.assistants.get_graph("text_to_sql")
+    nodes = {node["id"] for node in drawn["nodes"]}
+    assert {"link_schema", "draft_query", "check_query", "run_query", "repair_query"} <= nodes
+    tokens, values = [], {}
+    async for part in client.runs.stream(
+        None,
+        "text_to_sql",
+        input={"question": "How many customers are there?"},
+        context={"max_rows": 5},
+        stream_mode=["messages-tuple", "values"],
+    ):
+        assert part.event != "error", part.data
+        if part.event == "messages":
+            tokens.append(part.data[0]["content"])
+        elif part.event == "values":
+            values = part.data
+    assert "".join(tokens) == values["answer"] == "There are 120 customers."
+    assert (values["query"], values["rows"]) == (COUNT, [[120]])
 
 
 async def test_the_history_of_a_thread_can_be_read_and_forked(client):

@@ -17,7 +17,7 @@ SERVERS = {
 
 
 def server_url(kind: str) -> URL:
-    """The address of the tests' server; without it a test is skipped, or fails where it must run."""
+    """The address of a server; a test without it is skipped, or fails where it must run."""
     variable, command = SERVERS[kind]
     if url := os.environ.get(variable):
         return make_url(url)

@@ -74,6 +74,8 @@ class SQLDatabase:
         schemas: The database schemas that may be read; None for the default one.
         private: Patterns of columns, as `table.column`, whose values are never sampled and never
             matched with a question's words.
+        functions: Names of functions of yours that only compute, which queries may call; of the
+            engine's own, those that do are known.
         samples: How many sample values of a column to show.
         max_rows: Rows that a query returns at most.
         timeout: Seconds that a query may take.
@@ -92,6 +94,7 @@ class SQLDatabase:
         exclude: Sequence[str] = (),
         schemas: Sequence[str] | None = None,
         private: Sequence[str] = (),
+        functions: Sequence[str] = (),
         samples: int = 3,
         max_rows: int = 1_000,
         timeout: float = 30.0,
@@ -106,6 +109,7 @@ class SQLDatabase:
         self._exclude = _patterns("exclude", exclude)
         self._schemas = None if schemas is None else _patterns("schemas", schemas)
         self._private = _patterns("private", private)
+        self._functions = _patterns("functions", functions)
         self._samples = _at_least(0, "samples", samples)
         self._max_rows = _at_least(1, "max_rows", max_rows)
         self._timeout = timeout
@@ -149,7 +153,9 @@ class SQLDatabase:
             QueryError: When its syntax or a name in it is wrong.
             DatabaseError: When the database cannot be reached.
         """
-        checked = check_query(query, await self.aschema(), dialect=self.dialect)
+        checked = check_query(
+            query, await self.aschema(), dialect=self.dialect, allow_functions=self._functions
+        )
         await self.aexplain(checked.sql)
         return checked
 

@@ -20,12 +20,14 @@ except ImportError as missing:
 
 _MOST_WORDS = 5
 _FUZZY_CHARS = 5
-_FUZZY_SCORE = 86.0
+_FUZZY_SCORE = 84.0
 _NEAR_SCORE = 60.0
 _MOST_VALUE_CHARS = 100
 _MOST_PHRASES = 400
 _AT_ONCE = 4
 _QUOTED = re.compile(r"\"([^\"]+)\"|'([^']+)'|“([^”]+)”|‘([^’]+)’|«([^»]+)»|„([^“]+)“")
+_WORD = re.compile(r"[^\s,;:!?()\[\]{}\"“”«»]+")
+_POSSESSIVE = re.compile("['’]s$")
 _STOP_WORDS = frozenset(
     re.findall(
         r"\w+",
@@ -215,21 +217,24 @@ def _without_parts(ranked: Sequence[GroundedValue]) -> list[GroundedValue]:
 
 def _phrases(question: str) -> dict[str, str]:
     """What may mean a value, by what it is compared by: quoted texts, and runs of words."""
-    quoted = (next(filter(None, match.groups())) for match in _QUOTED.finditer(question))
-    words = re.findall(r"[^\s,;:!?()\[\]{}\"“”«»]+", question)
-    cleaned = [word.strip(".'’‘") for word in words]
+    quoted = [next(filter(None, match.groups())) for match in _QUOTED.finditer(question)]
+    words = [_POSSESSIVE.sub("", word.strip(".'’‘")) for word in _WORD.findall(question)]
     runs = (
-        " ".join(cleaned[start : start + length])
-        for length in range(min(_MOST_WORDS, len(cleaned)), 0, -1)
-        for start in range(len(cleaned) - length + 1)
+        words[start : start + length]
+        for length in range(min(_MOST_WORDS, len(words)), 0, -1)
+        for start in range(len(words) - length + 1)
     )
+    telling = (" ".join(run) for run in runs if _tells(run[0]) and _tells(run[-1]))
     found: dict[str, str] = {}
-    for phrase in (*quoted, *runs):
-        folded = _folded(phrase)
-        parts = folded.split()
-        if parts and not _STOP_WORDS.issuperset(parts) and not _STOP_WORDS & {parts[0], parts[-1]}:
+    for phrase in (*quoted, *telling):
+        if folded := _folded(phrase):
             found.setdefault(folded, phrase)
     return dict(list(found.items())[:_MOST_PHRASES])
+
+
+def _tells(word: str) -> bool:
+    """Whether a phrase may begin or end with a word: a common one only as an abbreviation."""
+    return _folded(word) not in _STOP_WORDS or (word.isupper() and len(word) > 1)
 
 
 def _folded(text: str) -> str:

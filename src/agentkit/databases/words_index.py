@@ -7,12 +7,17 @@ import sqlite3
 import threading
 from collections.abc import Mapping, Sequence
 
-_PARTS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+|[^\W\d_a-zA-Z]+")
+_NO_WORD = re.compile(r"[\W_]+")
+_BORDERS = re.compile(
+    r"(?<=[a-zß-öø-ÿ])(?=[A-ZÀ-ÖØ-Þ])"  # orderItems
+    r"|(?<=[A-Z])(?=[A-Z][a-z])"  # HTTPServer
+    r"|(?<=\D)(?=\d)|(?<=\d)(?=\D)"  # item2
+)
 
 
 def split_words(text: str) -> str:
     """A text with the parts of identifiers, such as `orderItems` or `order_items`, as words."""
-    return " ".join(_PARTS.findall(text))
+    return " ".join(_BORDERS.sub(" ", _NO_WORD.sub(" ", text)).split())
 
 
 class WordIndex:
