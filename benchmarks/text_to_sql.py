@@ -87,7 +87,8 @@ Answers = Callable[[Item], Awaitable[tuple[str, int]]]
 
 def load(folder: Path, kind: str) -> list[Item]:
     """The questions whose reference queries all run."""
-    rows = (json.loads(line) for line in (folder / KINDS[kind]).open(encoding="utf-8"))
+    lines = (folder / KINDS[kind]).read_text(encoding="utf-8").splitlines()
+    rows = (json.loads(line) for line in lines)
     return [
         Item(
             db=row["db"],

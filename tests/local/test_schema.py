@@ -57,9 +57,10 @@ def assert_bounded(schema):
             upper = schema.get("maximum", schema.get("exclusiveMaximum"))
             assert lower < upper
             assert kind == "integer" or schema["multipleOf"] > 0
-        elif kind == "object" and schema["additionalProperties"] is not False:
+        elif kind == "object" and "patternProperties" in schema:
             assert schema["maxProperties"] >= 1
-            assert_bounded(schema["additionalProperties"])
+            for further in schema["patternProperties"].values():
+                assert_bounded(further)
     for part in [
         *schema.get("properties", {}).values(),
         *schema.get("$defs", {}).values(),

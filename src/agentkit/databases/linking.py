@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
@@ -13,13 +14,15 @@ from langchain_core.vectorstores import InMemoryVectorStore
 from agentkit.databases.schema import Column, Schema, Table, count_tokens
 from agentkit.databases.words_index import WordIndex, split_words
 from agentkit.events import emit, step_failed
+from agentkit.retrieval.documents import score_of
 from agentkit.retrieval.fusion import reciprocal_rank_fusion
 
 _MOST_RANKED = 100
 _MOST_HOPS = 3
+_SHOWN_WHOLE = 12  # tables, the first ones; of the others only the columns that matter most
+_NEIGHBOUR_SHARE = 0.5
 _TABLE_WEIGHTS = (8, 4, 3, 2, 1)  # name, comment, columns, their comments, sample values
 _COLUMN_WEIGHTS = (4, 2, 1)  # name, comment, sample values
-_EMBEDDED_COLUMNS = 40
 
 
 class SchemaLinker:
@@ -55,7 +58,8 @@ class SchemaLinker:
         by_words, by_meaning = await asyncio.gather(
             asyncio.to_thread(self._by_words, question), self._by_meaning(question)
         )
-        return self._within(_fused(by_words, by_meaning), question, max_tokens)
+        ranked = self._with_neighbours(_scores(by_words, by_meaning))
+        return await asyncio.to_thread(self._within, ranked, question, max_tokens)
 
     def _by_words(self, question: str) -> list[str]:
         if self._words is None:
@@ -75,12 +79,26 @@ class SchemaLinker:
             return []
         return [str(document.id) for document in found]
 
+    def _with_neighbours(self, scores: Mapping[str, float]) -> list[str]:
+        """The tables by their own score and a share of the best one that they are joined to.
+
+        So the lines, types or history of a table come behind it, whatever a question calls it.
+        """
+        shared = {
+            name: scores.get(name, 0.0)
+            + _NEIGHBOUR_SHARE * max((scores.get(n, 0.0) for n in joined), default=0.0)
+            for name, joined in self._joined.items()
+        }
+        totals = {**scores, **shared}
+        return sorted((name for name in totals if totals[name]), key=lambda name: -totals[name])
+
     def _within(self, ranked: Sequence[str], question: str, max_tokens: int) -> Schema:
         """The first tables, and what joins them, up to the budget."""
         sizes = _Sizes(self.schema, question, max_tokens)
         chosen: dict[str, Collection[str]] = {}
         used = 0
-        for name in ranked or list(self.schema.tables):
+        for place, name in enumerate(ranked or list(self.schema.tables)):
+            sizes.narrow = place >= _SHOWN_WHOLE
             added = [table for table in (name, *self._path(name, chosen)) if table not in chosen]
             size = sum(sizes.tokens(table) for table in added)
             if chosen and used + size > max_tokens:
@@ -113,28 +131,35 @@ class _Sizes:
     def __init__(self, schema: Schema, question: str, max_tokens: int) -> None:
         self._schema = schema
         self._question = question
-        self._most = max(max_tokens // 4, 1)
-        self._columns: dict[str, Collection[str]] = {}
+        self._most = max(max_tokens // 4, 1), max(max_tokens // 60, 1)
+        self._columns: dict[tuple[str, bool], Collection[str]] = {}
+        self.narrow = False
+        """Whether tables are less likely to matter, so that few of their columns are shown."""
 
     def columns(self, name: str) -> Collection[str]:
         """The columns to show of a table."""
-        if name not in self._columns:
-            self._columns[name] = self._relevant(self._schema.tables[name])
-        return self._columns[name]
+        place = (name, self.narrow)
+        if place not in self._columns:
+            most = self._most[self.narrow]
+            self._columns[place] = self._relevant(self._schema.tables[name], most)
+        return self._columns[place]
 
     def tokens(self, name: str) -> int:
         """The tokens of a table with these columns."""
-        return count_tokens(self._schema.only({name: self.columns(name)}).render())
+        narrowed = self._schema.only({name: self.columns(name)}).tables[name]
+        keys = self._schema.tables[name].foreign_keys  # lines that come with both ends
+        alone = Schema(self._schema.dialect, {name: replace(narrowed, foreign_keys=keys)})
+        return count_tokens(f"{alone.render()}\n\n")
 
-    def _relevant(self, table: Table) -> list[str]:
+    def _relevant(self, table: Table, most: int) -> list[str]:
         names = [column.name for column in table.columns]
         size = count_tokens(self._schema.only({table.full_name: None}).render())
-        if size <= self._most:
+        if size <= most:
             return names
         texts = {column.name: _column_fields(column) for column in table.columns}
         found = WordIndex(texts, weights=_COLUMN_WEIGHTS).search(self._question, k=len(names))
         best = [*found, *(name for name in names if name not in set(found))]
-        kept = set(best[: max(1, len(names) * self._most // size)])
+        kept = set(best[: max(1, len(names) * most // size)])
         return [name for name in names if name in kept]
 
 
@@ -173,15 +198,18 @@ async def _embedded(schema: Schema, embeddings: Embeddings) -> InMemoryVectorSto
 
 
 def _sentence(table: Table) -> str:
-    columns = ", ".join(split_words(c.name) for c in table.columns[:_EMBEDDED_COLUMNS])
+    """What a table is: its columns would say more of what every table has."""
     comment = f" ({' '.join(table.comment.split())})" if table.comment else ""
-    return f"{split_words(table.full_name)}{comment}: {columns}"
+    return f"{split_words(table.full_name)}{comment}"
 
 
-def _fused(*rankings: Sequence[str]) -> list[str]:
+def _scores(*rankings: Sequence[str]) -> dict[str, float]:
+    """The tables' scores by reciprocal rank fusion."""
     named = [
         [Document(id=name, page_content=name) for name in ranking]
         for ranking in rankings
         if ranking
     ]
-    return [str(document.id) for document in reciprocal_rank_fusion(named)]
+    return {
+        str(document.id): score_of(document) or 0.0 for document in reciprocal_rank_fusion(named)
+    }

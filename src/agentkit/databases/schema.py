@@ -83,6 +83,12 @@ class Schema:
             tables: By full name the names of columns; None for all.
         """
         kept = {name: table for name, table in self.tables.items() if name in tables}
+        if kept == self.tables and all(
+            columns is None or len(columns) == len(kept[name].columns)
+            for name, columns in tables.items()
+            if name in kept
+        ):
+            return self
         return Schema(
             self.dialect,
             {name: _narrowed(table, tables[name], kept) for name, table in kept.items()},
@@ -93,6 +99,10 @@ class Schema:
 
         What stands in names, comments and values cannot leave its place: it is one line each.
         """
+        return self._rendered
+
+    @functools.cached_property
+    def _rendered(self) -> str:
         return "\n\n".join(self._table(table) for table in self.tables.values())
 
     def quoted(self, *names: str | None) -> str:

@@ -37,6 +37,7 @@ from agentkit.errors import (
 Database: TypeAlias = "str | URL | Engine | AsyncEngine | SQLDatabase"
 Result = TypeVar("Result")
 
+_MOST_PASSED = 64
 _MOST_BYTES = 20_000_000
 _SAMPLED_ROWS = 20
 _SAMPLING_SECONDS = 10.0
@@ -116,6 +117,7 @@ class SQLDatabase:
         if timeout <= 0:
             raise ConfigurationError(f"timeout is a number of seconds above 0; got {timeout!r}.")
         self._schema: Schema | None = None
+        self._passed: dict[str, CheckedQuery] = {}
         self._reflecting = threading.Lock()
 
     @classmethod
@@ -148,15 +150,21 @@ class SQLDatabase:
     async def acheck(self, query: str) -> CheckedQuery:
         """Find that a query is one statement that only reads, and that the database can plan it.
 
+        A query that has passed lately passes again, while the schema is the same.
+
         Raises:
             QueryRefusedError: When it does more than read, or what may not be read.
             QueryError: When its syntax or a name in it is wrong.
             DatabaseError: When the database cannot be reached.
         """
-        checked = check_query(
-            query, await self.aschema(), dialect=self.dialect, allow_functions=self._functions
-        )
+        schema, known = await self.aschema(), self._passed
+        if (passed := known.get(query)) is not None:
+            return passed
+        checked = check_query(query, schema, dialect=self.dialect, allow_functions=self._functions)
         await self.aexplain(checked.sql)
+        while len(known) >= _MOST_PASSED:
+            known.pop(next(iter(known)), None)
+        known[query] = checked
         return checked
 
     def check(self, query: str) -> CheckedQuery:
@@ -378,6 +386,7 @@ class SQLDatabase:
         with self._reflecting:
             if self._schema is None or self._schema is known:  # else another thread has done it
                 self._schema = self._reflect()
+                self._passed = {}
             return self._schema
 
     def _reflect(self) -> Schema:

@@ -19,6 +19,8 @@ MAX_NUMBER = 10**12
 DECIMALS = 0.000001
 """The step of a number whose schema does not state one."""
 
+_NAME = r'^[^"\\]{1,40}$'
+"""The names of an open object's further properties."""
 _SCALARS = ("string", "number", "boolean", "null")
 _OPTIONS = {"whitespace_flexible": False, "lenient": True}
 _REPLY = r"/[^{\s](.|\n)*/"
@@ -78,6 +80,9 @@ def _bound_object(schema: dict[str, Any]) -> None:
     if schema["additionalProperties"] is not False:
         least = max(schema.get("minProperties", 0), len(schema.get("properties", ())))
         schema.setdefault("maxProperties", max(MAX_ITEMS, least))
+        # a name could run on for ever; the names that the schema lists are not held to this
+        schema["patternProperties"] = {_NAME: schema["additionalProperties"]}
+        schema["additionalProperties"] = False
 
 
 def _bound_number(kind: str, schema: dict[str, Any]) -> None:
