@@ -16,6 +16,8 @@ pytestmark = pytest.mark.local
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
+IN_GERMANY = "SELECT COUNT(*) AS customers FROM customer WHERE country = 'Germany'"
+
 
 def blocks(language):
     return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
@@ -24,6 +26,9 @@ def blocks(language):
 @pytest.fixture
 def workspace(tmp_path, monkeypatch):
     shutil.copytree(ROOT / "examples" / "documents", tmp_path / "documents")
+    shop = tmp_path / "examples" / "music_shop"
+    shutil.copytree(ROOT / "examples" / "music_shop", shop)
+    shutil.copy(shop / "music_shop.sqlite", tmp_path / "shop.sqlite")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -33,17 +38,22 @@ def test_the_programs_run_one_after_the_other(workspace, monkeypatch):
         Script()
         .when("Write search queries", reply={"queries": ["loan period of books"]})
         .when("Order the documents", reply={"numbers": [1]})
+        .when("Write one read-only SQL", reply={"query": IN_GERMANY})
+        .when("Answer the question from the rows", reply="14 customers live in Germany.")
         .when("Rewrite the last question", reply="When is the library open on Sundays?")
         .when("Answer the question", reply="Four weeks [1].")
     )
     with ModelServer(script) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
         monkeypatch.setenv("OPENAI_API_KEY", "none")
-        names = {}
+        names, results = {}, []
         for program in blocks("python"):
             exec(compile(program, "README.md", "exec"), names)
-    assert names["result"]["answer"] == "Four weeks [1]."
-    assert names["result"]["citations"][0]["source"].startswith("documents/")
+            results.append(names["result"])
+    assert results[0]["answer"] == "Four weeks [1]."
+    assert results[0]["citations"][0]["source"].startswith("documents/")
+    assert results[-1]["answer"] == "14 customers live in Germany."
+    assert results[-1]["rows"] == [[14]]
     assert any("second reading room" in document.page_content for document in names["documents"])
 
 
