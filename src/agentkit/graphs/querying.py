@@ -56,6 +56,9 @@ Outcome: TypeAlias = Literal[
 ]
 Approval: TypeAlias = Literal["never", "always"] | Callable[[str], bool]
 
+_WEAK_TOKENS = 500
+"""Tokens of the schema in a prompt of the embedded model, which reads slowly."""
+
 NO_QUERY = "No working query could be made for this question."
 """The answer's first sentence where every attempt failed."""
 
@@ -87,7 +90,9 @@ class QueryContext(GraphContext):
         default=3, ge=0, le=20, description="Examples to show, the most similar ones."
     )
     repair: bool = Field(
-        default=True, description="Repair a query that fails, finds nothing or looks wrong."
+        default=True,
+        description="Repair a query that fails, finds nothing or looks wrong; the embedded model's "
+        "never are.",
     )
     answer: QueryAnswerMode = Field(
         default="auto",
@@ -303,7 +308,10 @@ class QueryNodes:
     async def link_schema(self, state: QueryState, runtime: Runtime[Any]) -> dict[str, Any]:
         """Choose the tables and columns that the question is about."""
         settings = self.context.of_run(runtime)
-        linked = await self.source.alink(state["searched"], max_tokens=settings.max_schema_tokens)
+        most = settings.max_schema_tokens
+        linked = await self.source.alink(
+            state["searched"], max_tokens=min(most, _WEAK_TOKENS) if _is_weak(settings) else most
+        )
         emit({"type": "schema_linked", "tables": list(linked)})
         return {"linked": linked}
 
@@ -402,6 +410,7 @@ class QueryNodes:
             or confirmed
             or (outcomes[-1] == "empty" and outcomes.count("empty") > 1)
             or not settings.repair
+            or _is_weak(settings)
             or state["round"] >= settings.max_attempts
         ):
             return "answer"
@@ -650,9 +659,14 @@ def _result_of(state: QueryState) -> QueryResult | None:
     return QueryResult(state["columns"], rows, state["truncated"])
 
 
+def _is_weak(settings: QueryContext) -> bool:
+    """Whether the model is one that gains nothing from more context or another try."""
+    return most_choices(settings.chat_model) is not None
+
+
 def _writes(settings: QueryContext) -> bool:
     if settings.answer == "auto":
-        return most_choices(settings.chat_model) is None
+        return not _is_weak(settings)
     return settings.answer == "generative"
 
 
