@@ -186,6 +186,24 @@ def test_a_run_overrides_settings_and_prompts(graph):
         graph(script, prompts={"sql.drafts": "x"})
 
 
+async def test_examples_and_values_that_cannot_be_found_are_gone_without(graph, monkeypatch):
+    class Broken(HashEmbeddings):
+        def embed_documents(self, texts):
+            raise RuntimeError("no quota")
+
+    def broken(*_, **__):
+        raise RuntimeError("no memory")
+
+    monkeypatch.setattr("agentkit.databases.values._phrases", broken)
+    script = Script().when(DRAFT, reply=draft(COUNT)).when(ANSWER, reply="3")
+    answering = graph(script, examples=[("q", "SELECT 1")], embeddings=Broken())
+    state = await answering.ainvoke(HOW_MANY)
+    assert state["answer"] == "3"
+    failed = {failure["step"] for failure in state["failures"]}
+    assert failed == {"pick_examples", "ground_values"}
+    assert len(script.calls) == 2
+
+
 # -- repair ----------------------------------------------------------------------------------------
 
 

@@ -269,8 +269,9 @@ def create_text_to_sql(
             `agentkit.databases.sql.SQLDatabase`, whose options say which tables may be read.
         glossary: What is known about the database's terms: formulas, hints, meanings by term.
         examples: Pairs of a question and the query that answers it.
-        embeddings: Embeddings or their spec, by which tables and examples are found; with None
-            the environment's or the embedded ones, and where these are missing the words alone.
+        embeddings: Embeddings or their spec, by which tables of a large schema and examples are
+            found beside their words. With None, the environment's or the embedded ones for
+            tables, where they are installed, and the words alone for examples.
         approve: "always" to have a person approve each query by LangGraph's `interrupt`, which
             needs a checkpointer; a function of the query to have those approved for which it is
             true.
@@ -292,8 +293,12 @@ def create_text_to_sql(
     """
     from agentkit.databases.sql import SQLDatabase
 
+    similar = made_embeddings(embeddings) if embeddings is not None else None
     source = SQLSource(
-        SQLDatabase.of(database), ExamplePicker(examples), Glossary(glossary), embeddings
+        SQLDatabase.of(database),
+        ExamplePicker(examples, embeddings=similar),
+        Glossary(glossary),
+        embeddings,
     )
     nodes = QueryNodes(
         context=QueryContext.built(
