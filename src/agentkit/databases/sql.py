@@ -9,7 +9,7 @@ import threading
 import time
 import uuid
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from decimal import Decimal
 from typing import Any, Self, TypeAlias, TypeVar
@@ -103,9 +103,9 @@ class SQLDatabase:
         given = _url_or_engine(database)
         self._url = given.url if isinstance(given, Engine) else given
         self._sql = sql_engine(given)
-        self._close: Callable[[], Any] = lambda: None
-        if self._sql.engine is not database:  # a graph made from a URL has nobody to close it
-            self._close = weakref.finalize(self, self._sql.engine.dispose)
+        self._owned = self._sql.engine is not database
+        if self._owned:  # a graph made from a URL has nobody to close it
+            weakref.finalize(self, self._sql.engine.dispose)
         self._include = None if include is None else _patterns("include", include)
         self._exclude = _patterns("exclude", exclude)
         self._schemas = None if schemas is None else _patterns("schemas", schemas)
@@ -293,8 +293,12 @@ class SQLDatabase:
         await asyncio.to_thread(self.close)
 
     def close(self) -> None:
-        """Close the connections that this object opened; an engine that was given stays open."""
-        self._close()
+        """Close the connections that this object opened; an engine that was given stays open.
+
+        A later query opens them again.
+        """
+        if self._owned:
+            self._sql.engine.dispose()
 
     async def __aenter__(self) -> Self:
         return self

@@ -266,12 +266,16 @@ class PostgreSQL:
 class MySQL:
     """MariaDB and MySQL: a read-only transaction with the server's time limit.
 
-    Neither stops `SELECT … INTO OUTFILE` for a user with the FILE privilege, so INTO is refused.
+    Neither stops `SELECT … INTO OUTFILE` or `SET GLOBAL` for a user with the privilege, so INTO is
+    refused, and every statement that does not begin as a read.
 
     Source: https://mariadb.com/kb/en/start-transaction/
     """
 
     dialect: ClassVar[str] = "mysql"
+    _READ: ClassVar[re.Pattern[str]] = re.compile(
+        r"[\s(]*(EXPLAIN\s+)?[\s(]*(SELECT|WITH|VALUES|TABLE)\b", re.IGNORECASE
+    )
     _INTO: ClassVar[re.Pattern[str]] = re.compile(r"\binto\b", re.IGNORECASE)
     _QUOTED: ClassVar[re.Pattern[str]] = re.compile(
         r"'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.|\"\")*\"|`(?:[^`]|``)*`", re.DOTALL
@@ -317,6 +321,8 @@ class MySQL:
         """Run one statement, its rows left on the server."""
         from pymysql.cursors import SSCursor
 
+        if not self._READ.match(query):
+            raise QueryRefusedError("This statement is refused: a query may only read.")
         if self._INTO.search(self._QUOTED.sub("''", query)):
             raise QueryRefusedError("INTO is refused: a query may only read. Write one SELECT.")
         driver: Any = connection.connection.driver_connection
