@@ -6,8 +6,14 @@ import socket
 from contextlib import ExitStack
 
 import pytest
+from hypothesis import settings
 
 from tests.support.databases import ENGINES, SERVERS, fresh_database, server_url
+
+# the same examples in every run; AGENTKIT_FUZZ=1 tries others
+settings.register_profile("repeatable", derandomize=True)
+if not os.environ.get("AGENTKIT_FUZZ"):
+    settings.load_profile("repeatable")
 
 LOOPBACK_NAMES = {None, "", "localhost", b"localhost"}
 

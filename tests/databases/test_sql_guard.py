@@ -541,3 +541,11 @@ def test_any_text_is_answered_with_an_error_of_ours(sql, dialect):
             assert isinstance(check(query, dialect), CheckedQuery)
         except (QueryRefusedError, QueryError) as error:
             assert str(error)  # noqa: PT017
+
+
+@pytest.mark.parametrize("dialect", ["duckdb", "mysql"])
+def test_a_recursive_name_that_does_not_recurse_is_the_tables(dialect):
+    told = refusal(
+        "WITH RECURSIVE secret(i) AS (SELECT i FROM secret) SELECT i FROM secret", dialect
+    )
+    assert "secret" in told

@@ -159,7 +159,9 @@ class Names:
         if self._dialect == "sqlite" or (self._dialect == "postgres" and clause.recursive):
             return ctes
         place = next(i for i, cte in enumerate(ctes) if cte is inside)
-        return ctes[: place + 1] if clause.recursive else ctes[:place]
+        # DuckDB takes the name in any other body for the table's of that name
+        recurses = clause.recursive and isinstance(inside.this, exp.Union)
+        return ctes[: place + 1] if recurses else ctes[:place]
 
     def _cte_alias(self, cte: exp.Expr) -> str:
         return self._cte_name(cte.args["alias"].this)
