@@ -36,7 +36,7 @@ def agentkit(known: dict[str, str]) -> Ask:
     def drafted(messages: list[Any]) -> dict[str, Any]:
         question = messages[-1].text.split("</question>")[0].removeprefix("<question>\n").strip()
         query = f"{known[question]} -- {next(numbers)}"  # so that none has been checked before
-        return {"query": query, "tables": [], "assumptions": [], "clarification": ""}
+        return {"query": query, "assumptions": [], "clarification": ""}
 
     script = Script(record=False).when("<rows>", reply=ANSWER).when("<schema>", reply=drafted)
     graph = create_text_to_sql(ScriptedChatModel(script), str(SHOP / "music_shop.sqlite"))

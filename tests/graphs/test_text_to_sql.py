@@ -43,7 +43,7 @@ HOW_MANY = {"question": "How many customers are there?"}
 
 
 def draft(query, **fields):
-    return {"query": query, "tables": [], "assumptions": [], "clarification": "", **fields}
+    return {"query": query, "assumptions": [], "clarification": "", **fields}
 
 
 def repaired(query):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from typing import Generic, TypeVar
 
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.vectorstores import InMemoryVectorStore
 
-from agentkit.databases.schema import Column, Schema, Table, count_tokens
+from agentkit.databases.schema import AnySchema, Column, Part, count_tokens
 from agentkit.databases.words_index import WordIndex, split_words
 from agentkit.events import emit, step_failed
 from agentkit.retrieval.documents import score_of
@@ -24,8 +24,10 @@ _NEIGHBOUR_SHARE = 0.5
 _TABLE_WEIGHTS = (8, 4, 3, 2, 1)  # name, comment, columns, their comments, sample values
 _COLUMN_WEIGHTS = (4, 2, 1)  # name, comment, sample values
 
+SchemaLike = TypeVar("SchemaLike", bound=AnySchema)
 
-class SchemaLinker:
+
+class SchemaLinker(Generic[SchemaLike]):
     """Chooses the part of a schema that a question is about.
 
     Tables are ranked by the words that they share with the question (names, comments, sample
@@ -33,11 +35,11 @@ class SchemaLinker:
     tables are taken, with those that join them, until the budget is full.
 
     Args:
-        schema: The whole schema.
+        schema: The whole schema, of tables or of a graph.
         embeddings: LangChain embeddings of the tables, made once and kept.
     """
 
-    def __init__(self, schema: Schema, *, embeddings: Embeddings | None = None) -> None:
+    def __init__(self, schema: SchemaLike, *, embeddings: Embeddings | None = None) -> None:
         self.schema = schema
         self._embeddings = embeddings
         self._tokens = count_tokens(schema.render())
@@ -45,7 +47,7 @@ class SchemaLinker:
         self._vectors: InMemoryVectorStore | None = None
         self._joined = _joins(schema)
 
-    async def alink(self, question: str, *, max_tokens: int = 4_000) -> Schema:
+    async def alink(self, question: str, *, max_tokens: int = 4_000) -> SchemaLike:
         """The tables and columns for a question: all of them where they fit.
 
         Args:
@@ -63,7 +65,7 @@ class SchemaLinker:
 
     def _by_words(self, question: str) -> list[str]:
         if self._words is None:
-            texts = {name: _fields(table) for name, table in self.schema.tables.items()}
+            texts = {name: _fields(table) for name, table in self.schema.parts.items()}
             self._words = WordIndex(texts, weights=_TABLE_WEIGHTS)
         return self._words.search(question, k=_MOST_RANKED)
 
@@ -92,12 +94,12 @@ class SchemaLinker:
         totals = {**scores, **shared}
         return sorted((name for name in totals if totals[name]), key=lambda name: -totals[name])
 
-    def _within(self, ranked: Sequence[str], question: str, max_tokens: int) -> Schema:
+    def _within(self, ranked: Sequence[str], question: str, max_tokens: int) -> SchemaLike:
         """The first tables, and what joins them, up to the budget."""
         sizes = _Sizes(self.schema, question, max_tokens)
         chosen: dict[str, Collection[str]] = {}
         used = 0
-        for place, name in enumerate(ranked or list(self.schema.tables)):
+        for place, name in enumerate(ranked or list(self.schema.parts)):
             sizes.narrow = place >= _SHOWN_WHOLE
             added = [table for table in (name, *self._path(name, chosen)) if table not in chosen]
             size = sum(sizes.tokens(table) for table in added)
@@ -128,7 +130,7 @@ class SchemaLinker:
 class _Sizes:
     """What each table would cost, with only its most relevant columns where it is wide."""
 
-    def __init__(self, schema: Schema, question: str, max_tokens: int) -> None:
+    def __init__(self, schema: AnySchema, question: str, max_tokens: int) -> None:
         self._schema = schema
         self._question = question
         self._most = max(max_tokens // 4, 1), max(max_tokens // 60, 1)
@@ -141,19 +143,16 @@ class _Sizes:
         place = (name, self.narrow)
         if place not in self._columns:
             most = self._most[self.narrow]
-            self._columns[place] = self._relevant(self._schema.tables[name], most)
+            self._columns[place] = self._relevant(self._schema.parts[name], most)
         return self._columns[place]
 
     def tokens(self, name: str) -> int:
         """The tokens of a table with these columns."""
-        narrowed = self._schema.only({name: self.columns(name)}).tables[name]
-        keys = self._schema.tables[name].foreign_keys  # lines that come with both ends
-        alone = Schema(self._schema.dialect, {name: replace(narrowed, foreign_keys=keys)})
-        return count_tokens(f"{alone.render()}\n\n")
+        return self._schema.tokens(name, self.columns(name))
 
-    def _relevant(self, table: Table, most: int) -> list[str]:
+    def _relevant(self, table: Part, most: int) -> list[str]:
         names = [column.name for column in table.columns]
-        size = count_tokens(self._schema.only({table.full_name: None}).render())
+        size = self._schema.tokens(table.full_name)
         if size <= most:
             return names
         texts = {column.name: _column_fields(column) for column in table.columns}
@@ -163,18 +162,18 @@ class _Sizes:
         return [name for name in names if name in kept]
 
 
-def _joins(schema: Schema) -> dict[str, list[str]]:
-    """The tables that a table has a foreign key to, or from."""
+def _joins(schema: AnySchema) -> dict[str, list[str]]:
+    """The tables that a table leads to, or that lead to it."""
     joined: dict[str, list[str]] = {}
-    for name, table in schema.tables.items():
-        for key in table.foreign_keys:
-            if key.table in schema.tables:
-                joined.setdefault(name, []).append(key.table)
-                joined.setdefault(key.table, []).append(name)
+    for name, table in schema.parts.items():
+        for other in table.joined:
+            if other in schema.parts:
+                joined.setdefault(name, []).append(other)
+                joined.setdefault(other, []).append(name)
     return joined
 
 
-def _fields(table: Table) -> list[str]:
+def _fields(table: Part) -> list[str]:
     columns = table.columns
     return [
         table.full_name,
@@ -189,15 +188,15 @@ def _column_fields(column: Column) -> list[str]:
     return [column.name, column.comment or "", " ".join(column.samples)]
 
 
-async def _embedded(schema: Schema, embeddings: Embeddings) -> InMemoryVectorStore:
+async def _embedded(schema: AnySchema, embeddings: Embeddings) -> InMemoryVectorStore:
     store = InMemoryVectorStore(embeddings)
     await store.aadd_documents(
-        [Document(id=name, page_content=_sentence(table)) for name, table in schema.tables.items()]
+        [Document(id=name, page_content=_sentence(table)) for name, table in schema.parts.items()]
     )
     return store
 
 
-def _sentence(table: Table) -> str:
+def _sentence(table: Part) -> str:
     """What a table is: its columns would say more of what every table has."""
     comment = f" ({' '.join(table.comment.split())})" if table.comment else ""
     return f"{split_words(table.full_name)}{comment}"

@@ -1,4 +1,4 @@
-"""A relational database's schema, as models are shown it."""
+"""A relational database's schema, as models are shown it, and what every schema is asked."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import functools
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Protocol, Self
 
 from agentkit._text import shortened, well_formed
 
@@ -49,6 +50,43 @@ class ForeignKey:
     referred: tuple[str, ...]
 
 
+class Part(Protocol):
+    """A part of a schema that a question may be about: a table, or a kind of node."""
+
+    @property
+    def full_name(self) -> str:
+        """The name by which the schema holds it."""
+
+    @property
+    def comment(self) -> str | None:
+        """What the database's makers say of it."""
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """What it holds."""
+
+    @property
+    def joined(self) -> tuple[str, ...]:
+        """The parts that it leads to, by name."""
+
+
+class AnySchema(Protocol):
+    """What is asked of a schema, of tables or of a graph."""
+
+    @property
+    def parts(self) -> Mapping[str, Part]:
+        """What a question may be about, by name."""
+
+    def tokens(self, name: str, columns: Collection[str] | None = None) -> int:
+        """About how many tokens a part has in a prompt, with these columns; None for all."""
+
+    def only(self, parts: Mapping[str, Collection[str] | None], /) -> Self:
+        """The schema with these parts alone, and of each these columns; None for all."""
+
+    def render(self) -> str:
+        """The schema, as models are shown it."""
+
+
 @dataclass(frozen=True)
 class Table:
     """A table or view; `schema` is None for one in the connection's default schema."""
@@ -66,6 +104,11 @@ class Table:
         """The name by which a schema holds it: `schema.name`, or `name` in the default schema."""
         return f"{self.schema}.{self.name}" if self.schema else self.name
 
+    @property
+    def joined(self) -> tuple[str, ...]:
+        """The tables that it has a foreign key to, by full name."""
+        return tuple(key.table for key in self.foreign_keys)
+
 
 @dataclass(frozen=True)
 class Schema:
@@ -73,6 +116,18 @@ class Schema:
 
     dialect: str
     tables: Mapping[str, Table] = field(default_factory=dict)
+
+    @property
+    def parts(self) -> Mapping[str, Table]:
+        """What a question may be about: the tables."""
+        return self.tables
+
+    def tokens(self, name: str, columns: Collection[str] | None = None) -> int:
+        """About how many tokens a table has in a prompt, with these columns; None for all."""
+        table = _narrowed(self.tables[name], columns, self.tables)
+        keys = self.tables[name].foreign_keys  # lines that come with both ends
+        alone = Schema(self.dialect, {name: replace(table, foreign_keys=keys)})
+        return count_tokens(f"{alone.render()}\n\n")
 
     def only(self, tables: Mapping[str, Collection[str] | None]) -> Schema:
         """The schema with these tables alone, and of each these columns.
@@ -108,7 +163,7 @@ class Schema:
     def quoted(self, *names: str | None) -> str:
         """A name, qualified where several are given, quoted where the dialect needs it."""
         quote = _quoting(self.dialect)
-        return ".".join(quote(_line(name)) for name in names if name)
+        return ".".join(quote(one_line(name)) for name in names if name)
 
     def _table(self, table: Table) -> str:
         kind = "VIEW" if table.is_view else "TABLE"
@@ -125,13 +180,13 @@ class Schema:
             key = " PRIMARY KEY" if column.name in alone else ""
             needed = "" if column.nullable or key else " NOT NULL"
             shown = () if column.name in keys else column.samples
-            samples = ", ".join(_sample(value) for value in shown)
+            samples = ", ".join(sample_text(value) for value in shown)
             told = "; ".join(
                 part
                 for part in (column.comment or "", f"such as {samples}" if samples else "")
                 if part
             )
-            kind = f" {_line(column.type)}" if column.type else ""
+            kind = f" {one_line(column.type)}" if column.type else ""
             yield f"{self.quoted(column.name)}{kind}{key}{needed}", _comment(told)
 
     def _keys(self, table: Table) -> Iterator[tuple[str, str]]:
@@ -161,18 +216,19 @@ def _narrowed(table: Table, columns: Collection[str] | None, kept: Mapping[str, 
     )
 
 
-def _line(text: str) -> str:
+def one_line(text: str) -> str:
     """A text on one line, without what does not print."""
     return " ".join("".join(c if c.isprintable() else " " for c in well_formed(text)).split())
 
 
 def _comment(text: str | None) -> str:
-    line = shortened(_line(text or ""), _COMMENT_CHARS)
+    line = shortened(one_line(text or ""), _COMMENT_CHARS)
     return f" -- {line}" if line else ""
 
 
-def _sample(value: str) -> str:
-    line = _line(value).replace("'", "''")
+def sample_text(value: str) -> str:
+    """A sample value as a literal on one line."""
+    line = one_line(value).replace("'", "''")
     return line if _NUMBER.fullmatch(line) else f"'{line}'"
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 from agentkit._text import shortened
 from agentkit.databases.schema import Schema
@@ -82,16 +83,19 @@ class CheckedQuery:
     """A query that only reads.
 
     Args:
+        text: The query as it was written.
         sql: The text to run: the query's tokens, without comments.
         tables: The tables it reads, by full name, each once.
         filters: The text literals that it compares with columns.
         cross_joins: Pairs of tables that are joined without a condition.
     """
 
+    text: str
     sql: str
     tables: tuple[str, ...] = ()
     filters: tuple[Filter, ...] = ()
     cross_joins: tuple[tuple[str, str], ...] = ()
+    corrections: ClassVar[tuple[str, ...]] = ()
 
 
 def check_query(
@@ -132,7 +136,7 @@ def check_query(
         names = Names(tree, schema, dialect)
         tables = names.tables()
         names.check_columns()
-        return CheckedQuery(sql, tables, names.filters(), names.cross_joins())
+        return CheckedQuery(query, sql, tables, names.filters(), names.cross_joins())
     except RecursionError as error:
         raise QueryRefusedError(
             "The query is nested too deeply to be checked. Write a flatter SELECT, with WITH for "

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from agentkit.databases.schema import Schema
+from agentkit.databases.schema import AnySchema
 from agentkit.errors import DatabaseError, MissingExtraError, QueryError
 from agentkit.retrieval.words import folded_words
 
@@ -99,7 +99,7 @@ class ValueMatcher:
     def __init__(
         self,
         database: ValueReader,
-        schema: Schema,
+        schema: AnySchema,
         *,
         max_values: int = 10_000,
         column_seconds: float = 2.0,
@@ -140,7 +140,7 @@ class ValueMatcher:
         """Read the columns that are not known yet; those that take too long are returned."""
         waiting = [
             (table.full_name, column.name)
-            for table in self.schema.tables.values()
+            for table in self.schema.parts.values()
             for column in table.columns
             if column.is_text and (table.full_name, column.name) not in self._known
         ]

@@ -111,6 +111,24 @@ class QueryContext(GraphContext):
     )
 
 
+class QueryDefaults(TypedDict, total=False):
+    """The fields of `QueryContext`, as a factory takes their defaults."""
+
+    temperature: float | None
+    max_attempts: int
+    candidates: int
+    max_rows: int
+    timeout: float
+    max_schema_tokens: int
+    ground_values: bool
+    examples_shown: int
+    repair: bool
+    answer: QueryAnswerMode
+    history_turns: int
+    max_question_chars: int
+    max_result_chars: int
+
+
 class Example(TypedDict):
     """A question and the query that answers it."""
 
@@ -187,7 +205,9 @@ class DraftedQuery(BaseModel):
     """A query, or a question back where the database cannot answer."""
 
     query: str = Field(description="One read-only query; empty when the database cannot answer")
-    tables: list[str] = Field(default_factory=list, description="The tables that it reads")
+    reads: list[str] = Field(
+        default_factory=list, description="The parts of the schema that it reads, by name"
+    )
     assumptions: list[str] = Field(
         default_factory=list, description="What was assumed where the question leaves it open"
     )
@@ -238,8 +258,12 @@ class CheckedStatement(Protocol):
     """A query that was found to read only."""
 
     @property
-    def sql(self) -> str:
-        """The query as it runs."""
+    def text(self) -> str:
+        """The query as it was written, with what the check put right."""
+
+    @property
+    def corrections(self) -> Sequence[str]:
+        """What the check put right, each in a sentence."""
 
 
 class QuerySource(Protocol):
@@ -265,8 +289,8 @@ class QuerySource(Protocol):
     async def acheck(self, query: str) -> Any:
         """The query, found to read only and to fit the schema."""
 
-    async def arun(self, query: str, *, max_rows: int, timeout: float) -> QueryResult:  # noqa: ASYNC109 - the database keeps to it
-        """The rows of a query."""
+    async def arun(self, checked: Any, *, max_rows: int, timeout: float) -> QueryResult:  # noqa: ASYNC109 - the database keeps to it
+        """The rows of a checked query."""
 
     async def asuspicions(self, checked: Any) -> list[str]:
         """What looks wrong about a query, although it runs."""
@@ -362,11 +386,11 @@ class QueryNodes:
 
     async def check_query(self, state: QueryState, runtime: Runtime[Any]) -> dict[str, Any]:  # noqa: ARG002
         """Let through what only reads and fits the schema."""
-        tried = await asyncio.gather(*(self._checked(query) for query in state["pending"]))
-        failed = [attempt for attempt in tried if attempt is not None]
-        refused = {attempt["query"] for attempt in failed}
-        passed = [query for query in state["pending"] if query not in refused]
-        return {"pending": passed, "tried": state["pending"], "attempts": _told(failed)}
+        checked = await asyncio.gather(*(self._checked(query) for query in state["pending"]))
+        passed = _distinct(item for item in checked if isinstance(item, str))
+        failed = [item for item in checked if not isinstance(item, str)]
+        tried = _distinct([*state["pending"], *passed])
+        return {"pending": passed, "tried": tried, "attempts": _told(failed)}
 
     def after_check(self, state: QueryState, runtime: Runtime[Any]) -> str:
         """Go on with what passed."""
@@ -384,10 +408,13 @@ class QueryNodes:
             if decision == "decline":
                 told = f"{DECLINED} {edited}".strip()
                 return Command(update={"pending": [], "clarification": told}, goto="answer")
-            failed = None if decision == "unclear" else await self._checked(edited)
-            if decision == "edit" and failed is None:
-                return Command(update={"pending": [edited], "tried": [edited]}, goto="run_query")
-            problem = failed["problem"] if failed else edited
+            if decision == "unclear":
+                problem = edited
+                continue
+            checked = await self._checked(edited)
+            if isinstance(checked, str):
+                return Command(update={"pending": [checked], "tried": [checked]}, goto="run_query")
+            problem = checked["problem"]
 
     async def run_query(self, state: QueryState, runtime: Runtime[Any]) -> dict[str, Any]:
         """Run what passed, and take the result that most of them agree on."""
@@ -515,19 +542,21 @@ class QueryNodes:
             or "none",
         }
 
-    async def _checked(self, query: str) -> Attempt | None:
-        """The failed attempt that a query makes; None for one that may run."""
+    async def _checked(self, query: str) -> str | Attempt:
+        """The query that may run, put right where it can be; else the failed attempt it makes."""
         try:
-            await self.source.acheck(query)
+            checked: CheckedStatement = await self.source.acheck(query)
         except (QueryRefusedError, QueryError, DatabaseError) as error:
             return _failed_attempt(query, error)
-        return None
+        for correction in checked.corrections:
+            emit({"type": "notice", "message": correction})
+        return checked.text
 
     async def _run(self, query: str, settings: QueryContext) -> Tried:
         try:
             checked = await self.source.acheck(query)  # the door is never passed unchecked
             result, suspicions = await asyncio.gather(
-                self.source.arun(checked.sql, max_rows=settings.max_rows, timeout=settings.timeout),
+                self.source.arun(checked, max_rows=settings.max_rows, timeout=settings.timeout),
                 self.source.asuspicions(checked) if settings.repair else _none(),
             )
         except (QueryRefusedError, QueryError, DatabaseError) as error:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
 from langchain_core.embeddings import Embeddings
@@ -12,21 +10,16 @@ from langchain_core.language_models import BaseChatModel
 from langgraph.cache.base import BaseCache
 from langgraph.store.base import BaseStore
 from langgraph.types import Checkpointer, RetryPolicy
-from typing_extensions import TypedDict
 
-from agentkit.databases.examples import ExamplePicker, Examples, Glossary, GlossaryLike
-from agentkit.databases.linking import SchemaLinker
+from agentkit.databases.examples import Examples, GlossaryLike
 from agentkit.databases.results import QueryResult
-from agentkit.databases.values import ValueMatcher
-from agentkit.errors import MissingExtraError, WeightsError
-from agentkit.events import FoundValue
 from agentkit.graphs.nodes import RETRY
+from agentkit.graphs.query_source import DatabaseSource, Known
 from agentkit.graphs.querying import (
     Approval,
     DraftedQuery,
-    Example,
-    QueryAnswerMode,
     QueryContext,
+    QueryDefaults,
     QueryGraph,
     QueryNodes,
     QueryPrompts,
@@ -34,7 +27,6 @@ from agentkit.graphs.querying import (
     create_query_graph,
 )
 from agentkit.graphs.questions import STANDALONE
-from agentkit.models import embeddings as made_embeddings
 from agentkit.prompts import Prompt, PromptOverrides
 
 if TYPE_CHECKING:
@@ -129,61 +121,16 @@ SQL_PROMPTS = QueryPrompts(
 )
 
 
-@dataclass
-class SQLSource:
+class SQLSource(DatabaseSource):
     """A SQL database, and what is known about it, as the nodes ask for it."""
 
-    database: SQLDatabase
-    examples: ExamplePicker
-    glossary: Glossary
-    embeddings: str | Embeddings | None
+    def __init__(self, database: SQLDatabase, **known: Unpack[Known]) -> None:
+        super().__init__(database, dialect=database.dialect, **known)
+        self._sql = database
 
-    def __post_init__(self) -> None:
-        self.dialect = self.database.dialect
-        self._linker: SchemaLinker | None = None
-        self._matcher: ValueMatcher | None = None
-
-    async def alink(self, question: str, *, max_tokens: int) -> dict[str, list[str]]:
-        """The columns that the question is about, by table."""
-        schema = await self.database.aschema()
-        if self._linker is None or self._linker.schema is not schema:
-            self._linker = SchemaLinker(schema, embeddings=self._embeddings())
-        linked = await self._linker.alink(question, max_tokens=max_tokens)
-        return {
-            name: [column.name for column in table.columns] for name, table in linked.tables.items()
-        }
-
-    async def aground(self, question: str) -> tuple[list[FoundValue], list[str]]:
-        """The values that the question's words mean, and the columns not read in time."""
-        found = await (await self._values()).afind(question)
-        values = [
-            FoundValue(
-                phrase=value.phrase, table=value.table, column=value.column, value=value.value
-            )
-            for value in found.values
-        ]
-        return values, list(found.unread)
-
-    async def aexamples(self, question: str, *, k: int) -> list[Example]:
-        """The k examples that are most like the question."""
-        picked = await self.examples.apick(question, k=k)
-        return [Example(question=asked, query=query) for asked, query in picked]
-
-    async def adescribe(self, linked: Mapping[str, Sequence[str]]) -> str:
-        """The linked part of the schema as DDL."""
-        return (await self.database.aschema()).only(linked).render()
-
-    def knowledge(self, question: str) -> str:
-        """The glossary, or the part of it that is nearest to the question."""
-        return self.glossary.render(question)
-
-    async def acheck(self, query: str) -> CheckedQuery:
-        """The query, found to read only and to fit the schema."""
-        return await self.database.acheck(query)
-
-    async def arun(self, query: str, *, max_rows: int, timeout: float) -> QueryResult:  # noqa: ASYNC109 - the database keeps to it
+    async def arun(self, checked: CheckedQuery, *, max_rows: int, timeout: float) -> QueryResult:  # noqa: ASYNC109 - the database keeps to it
         """The rows of a query."""
-        return await self.database.arun(query, max_rows=max_rows, timeout=timeout)
+        return await self._sql.arun(checked.sql, max_rows=max_rows, timeout=timeout)
 
     async def asuspicions(self, checked: CheckedQuery) -> list[str]:
         """Tables joined without a condition, and values that their columns do not hold."""
@@ -196,47 +143,9 @@ class SQLSource:
         return [*joins, *(problem for problem in absent if problem)]
 
     async def _absent(self, filter_: Filter) -> str | None:
-        """What is wrong with a filter for a value that its column does not hold."""
-        place = (filter_.table, filter_.column, filter_.value)
         folds = filter_.ignore_case or filter_.op.endswith("LIKE")
-        if await self.database.aholds(*place, ignore_case=folds) is not False:
-            return None
-        told = f"{filter_.table}.{filter_.column} holds no {filter_.value!r}."
-        near = await (await self._values()).anearest(*place)
-        return f"{told} Near it: {', '.join(map(repr, near))}." if near else told
-
-    async def _values(self) -> ValueMatcher:
-        schema = await self.database.aschema()
-        if self._matcher is None or self._matcher.schema is not schema:
-            self._matcher = ValueMatcher(self.database, schema)
-        return self._matcher
-
-    def _embeddings(self) -> Embeddings | None:
-        """The embeddings; none where nobody asked for any and the embedded ones are missing."""
-        try:
-            return made_embeddings(self.embeddings)
-        except (MissingExtraError, WeightsError):
-            if self.embeddings is not None:
-                raise
-            return None
-
-
-class QueryDefaults(TypedDict, total=False):
-    """The fields of `QueryContext`, as a factory takes their defaults."""
-
-    temperature: float | None
-    max_attempts: int
-    candidates: int
-    max_rows: int
-    timeout: float
-    max_schema_tokens: int
-    ground_values: bool
-    examples_shown: int
-    repair: bool
-    answer: QueryAnswerMode
-    history_turns: int
-    max_question_chars: int
-    max_result_chars: int
+        place = (filter_.table, filter_.column, filter_.value)
+        return await self.absent(*place, ignore_case=folds)
 
 
 def create_text_to_sql(
@@ -293,12 +202,8 @@ def create_text_to_sql(
     """
     from agentkit.databases.sql import SQLDatabase
 
-    similar = made_embeddings(embeddings) if embeddings is not None else None
     source = SQLSource(
-        SQLDatabase.of(database),
-        ExamplePicker(examples, embeddings=similar),
-        Glossary(glossary),
-        embeddings,
+        SQLDatabase.of(database), examples=examples, glossary=glossary, embeddings=embeddings
     )
     nodes = QueryNodes(
         context=QueryContext.built(

@@ -118,7 +118,7 @@ class NoisyOracle:
         query = right
         if chance.random() < self._rate:
             query = self._faulty(question, right, chance)
-        return {"query": query, "tables": [], "assumptions": [], "clarification": ""}
+        return {"query": query, "assumptions": [], "clarification": ""}
 
     def _faulty(self, question: str, right: str, chance: random.Random) -> str:
         names = list(self._faults)
