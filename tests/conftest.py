@@ -8,6 +8,7 @@ from contextlib import ExitStack
 import pytest
 from hypothesis import settings
 
+from tests.support import graphs
 from tests.support.databases import ENGINES, SERVERS, fresh_database, server_url
 
 # the same examples in every run; AGENTKIT_FUZZ=1 tries others
@@ -36,7 +37,8 @@ def names_resolve_to_loopback_only(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def no_configuration_from_outside(monkeypatch):
-    for name in ("AGENTKIT_MODEL", "AGENTKIT_EMBEDDINGS", "AGENTKIT_INDEX", "OPENAI_BASE_URL"):
+    ours = ("AGENTKIT_MODEL", "AGENTKIT_EMBEDDINGS", "AGENTKIT_INDEX", "AGENTKIT_GRAPH")
+    for name in (*ours, "OPENAI_BASE_URL", *graphs.VARIABLES):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("LANGSMITH_TRACING", "false")
 
@@ -71,3 +73,14 @@ def make_database(tmp_path):
     """Makes a database of its own, of a kind, from statements."""
     with ExitStack() as made:
         yield lambda kind, script=(): made.enter_context(fresh_database(kind, tmp_path, script))
+
+
+@pytest.fixture
+def neo4j_graph():
+    """Fills the database of the real Neo4j from statements, and leaves it empty.
+
+    It has one database: tests of it run on one worker, by `pytest.mark.xdist_group("neo4j")`.
+    """
+    graphs.fill([])
+    yield graphs.fill
+    graphs.fill([])

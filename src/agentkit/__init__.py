@@ -11,12 +11,17 @@ from typing import TYPE_CHECKING
 from agentkit._lazy import lazy_names
 
 if TYPE_CHECKING:
+    from agentkit.databases.graph import GraphDatabase
+    from agentkit.databases.ladybug import LadybugDatabase
+    from agentkit.databases.neo4j import Neo4jDatabase
+    from agentkit.databases.neo4j_retriever import Neo4jRetriever
     from agentkit.databases.sql import SQLDatabase
     from agentkit.errors import AgentkitError
     from agentkit.graphs.fusion_rag import create_fusion_rag
     from agentkit.graphs.hyde_rag import create_hyde_rag
     from agentkit.graphs.rag import create_rag
     from agentkit.graphs.retriever import GraphRetriever
+    from agentkit.graphs.text_to_cypher import create_text_to_cypher
     from agentkit.graphs.text_to_sql import create_text_to_sql
     from agentkit.models import chat_model, embeddings
     from agentkit.prompts import Prompt, PromptSet, prompts_of
@@ -26,8 +31,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AgentkitError",
+    "GraphDatabase",
     "GraphRetriever",
     "Index",
+    "LadybugDatabase",
+    "Neo4jDatabase",
+    "Neo4jRetriever",
     "Prompt",
     "PromptSet",
     "SQLDatabase",
@@ -37,6 +46,7 @@ __all__ = [
     "create_fusion_rag",
     "create_hyde_rag",
     "create_rag",
+    "create_text_to_cypher",
     "create_text_to_sql",
     "embeddings",
     "ingest",
@@ -47,8 +57,12 @@ __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "AgentkitError": "errors",
+        "GraphDatabase": "databases.graph",
         "GraphRetriever": "graphs.retriever",
         "Index": "retrieval.index",
+        "LadybugDatabase": "databases.ladybug",
+        "Neo4jDatabase": "databases.neo4j",
+        "Neo4jRetriever": "databases.neo4j_retriever",
         "Prompt": "prompts",
         "PromptSet": "prompts",
         "SQLDatabase": "databases.sql",
@@ -58,6 +72,7 @@ __getattr__, __dir__ = lazy_names(
         "create_fusion_rag": "graphs.fusion_rag",
         "create_hyde_rag": "graphs.hyde_rag",
         "create_rag": "graphs.rag",
+        "create_text_to_cypher": "graphs.text_to_cypher",
         "create_text_to_sql": "graphs.text_to_sql",
         "embeddings": "models",
         "ingest": "retrieval.ingestion",

@@ -29,8 +29,7 @@ def run_sync(start: Callable[[], Coroutine[Any, Any, Result]], /) -> Result:
         RuntimeError: When called by code that itself runs on that loop, which would wait for
             itself for ever.
     """
-    with _starting:
-        loop = _background_loop()
+    loop = shared_loop()
     if _running_loop() is loop:
         raise RuntimeError(
             "A sync call was made inside an async one. Await the async form "
@@ -47,6 +46,26 @@ def run_sync(start: Callable[[], Coroutine[Any, Any, Result]], /) -> Result:
     except BaseException:
         future.cancel()  # the caller was interrupted: nothing may go on behind its back
         raise
+
+
+async def on_loop(
+    loop: asyncio.AbstractEventLoop, start: Callable[[], Coroutine[Any, Any, Result]], /
+) -> Result:
+    """Run a coroutine on a loop, whichever loop waits for it; cancelling the one ends the other.
+
+    Args:
+        loop: A loop that is running.
+        start: Makes the coroutine.
+    """
+    if _running_loop() is loop:
+        return await start()
+    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(start(), loop))
+
+
+def shared_loop() -> asyncio.AbstractEventLoop:
+    """The loop that serves every sync call of the process."""
+    with _starting:
+        return _background_loop()
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

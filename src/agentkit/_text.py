@@ -15,3 +15,8 @@ def well_formed(text: str) -> str:
 def shortened(text: str, limit: int = 300) -> str:
     """The first characters of a text that is longer than the limit."""
     return text if len(text) <= limit else f"{text[:limit]}…"
+
+
+def words(text: str) -> frozenset[str]:
+    """The words of a text, as a set."""
+    return frozenset(text.split())

@@ -28,9 +28,13 @@ SCHEMA = Schema(
 class Reader:
     """Values from memory; says which columns were read."""
 
-    def __init__(self, values=VALUES):
+    def __init__(self, values=VALUES, by_index=None):
         self.values = values
+        self.by_index = by_index or {}
         self.read = []
+
+    async def acandidates(self, phrases):
+        return self.by_index
 
     async def avalues(self, table, column, *, limit, timeout):  # noqa: ASYNC109
         self.read.append(column)
@@ -121,3 +125,10 @@ async def test_a_hundred_thousand_values_are_searched():
     matcher = ValueMatcher(Reader(many), SCHEMA, max_values=200_000)
     matches = await matcher.afind("What is in place number 77777?")
     assert matches.values[0].value == "Place number 77777"
+
+
+async def test_values_that_an_index_finds_are_matched_like_those_that_were_read():
+    column = next(iter(VALUES))
+    reader = Reader(by_index={("t", column): ["Zürich Tower", "Elsewhere"]})
+    (found_by_index,) = (await ValueMatcher(reader, SCHEMA).afind("Who is in zurich tower?")).values
+    assert (found_by_index.column, found_by_index.value) == (column, "Zürich Tower")

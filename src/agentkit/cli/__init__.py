@@ -20,6 +20,7 @@ app = typer.Typer(
 app.command()(documents.ingest)
 app.command()(documents.ask)
 app.command()(databases.sql)
+app.command()(databases.cypher)
 app.command()(installation.graphs)
 app.command()(installation.doctor)
 app.add_typer(installation.local, name="local", no_args_is_help=True)

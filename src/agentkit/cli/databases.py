@@ -1,4 +1,4 @@
-"""`agentkit sql`: answers from databases, which are only read."""
+"""`agentkit sql` and `agentkit cypher`: answers from databases, which are only read."""
 
 from __future__ import annotations
 
@@ -38,6 +38,15 @@ _KEPT = ("answer", "query", "columns", "rows", "truncated", "assumptions", "atte
 
 Patterns = list[str] | None
 
+GlossaryOption = Annotated[
+    Path | None,
+    typer.Option(help="A text file: what is known about the terms.", exists=True, dir_okay=False),
+]
+CandidatesOption = Annotated[int, typer.Option(help="Queries to draft at once.")]
+RowsOption = Annotated[int, typer.Option(help="Rows to keep of the result.")]
+TimeoutOption = Annotated[float, typer.Option(help="Seconds that one query may take.")]
+ApproveOption = Annotated[bool, typer.Option("--approve", help="Ask before a query runs.")]
+
 
 def sql(
     database: Annotated[str, typer.Argument(help="A SQLAlchemy URL, or a SQLite file.")],
@@ -56,23 +65,16 @@ def sql(
     private: Annotated[
         Patterns, typer.Option(help="Columns whose values no model may see: table.column patterns.")
     ] = None,
-    glossary: Annotated[
-        Path | None,
-        typer.Option(
-            help="A text file: what is known about the terms.", exists=True, dir_okay=False
-        ),
-    ] = None,
-    candidates: Annotated[int, typer.Option(help="Queries to draft at once.")] = 1,
-    rows: Annotated[int, typer.Option(help="Rows to keep of the result.")] = 200,
-    timeout: Annotated[float, typer.Option(help="Seconds that one query may take.")] = 30,
-    approve: Annotated[bool, typer.Option("--approve", help="Ask before a query runs.")] = False,
+    glossary: GlossaryOption = None,
+    candidates: CandidatesOption = 1,
+    rows: RowsOption = 200,
+    timeout: TimeoutOption = 30,
+    approve: ApproveOption = False,
     prompts: PromptsOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Answer a question from a SQL database, which is only read."""
-    from langgraph.checkpoint.memory import InMemorySaver
-
     from agentkit import SQLDatabase, create_text_to_sql
 
     with SQLDatabase(
@@ -81,21 +83,88 @@ def sql(
         graph = create_text_to_sql(
             model,
             opened,
-            glossary=glossary.read_text(encoding="utf-8") if glossary else "",
-            approve="always" if approve else "never",
-            checkpointer=InMemorySaver(),
-            prompts=prompts,
             candidates=candidates,
-            max_rows=rows,
-            timeout=timeout,
+            prompts=prompts,
+            **_options(glossary, approve=approve, rows=rows, timeout=timeout),
         )
-        on_event = no_event if quiet else _told
-        result = run_sync(lambda: _answer(graph, question, show=not as_json, on_event=on_event))
+        _ask(graph, question, language="sql", as_json=as_json, quiet=quiet)
+
+
+def cypher(
+    database: Annotated[str, typer.Argument(help="A Neo4j URI, or the path of a Ladybug graph.")],
+    question: Annotated[str, typer.Argument(help="The question.")],
+    *,
+    model: ModelOption = None,
+    user: Annotated[str | None, typer.Option(envvar="NEO4J_USERNAME", help="Neo4j's user.")] = None,
+    password: Annotated[
+        str | None, typer.Option(envvar="NEO4J_PASSWORD", help="The user's password.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(envvar="NEO4J_DATABASE", help="The database on Neo4j's server.")
+    ] = None,
+    include: Annotated[
+        Patterns, typer.Option(help="Only labels and types that match this; repeatable.")
+    ] = None,
+    exclude: Annotated[
+        Patterns, typer.Option(help="No label or type that matches this; repeatable.")
+    ] = None,
+    private: Annotated[
+        Patterns, typer.Option(help="Properties whose values no model may see: Label.property.")
+    ] = None,
+    glossary: GlossaryOption = None,
+    candidates: CandidatesOption = 1,
+    rows: RowsOption = 200,
+    timeout: TimeoutOption = 30,
+    approve: ApproveOption = False,
+    prompts: PromptsOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Answer a question from a property graph, which is only read."""
+    from agentkit import create_text_to_cypher
+    from agentkit.databases.graphs import graph_database, is_neo4j
+
+    options: dict[str, Any] = {
+        "include": include,
+        "exclude": exclude or (),
+        "private": private or (),
+    }
+    if is_neo4j(database):
+        given = (user or "neo4j", password) if password and "@" not in database else None
+        options |= {"auth": given, "name": name}
+    with graph_database(database, **options) as opened:
+        graph = create_text_to_cypher(
+            model,
+            opened,
+            candidates=candidates,
+            prompts=prompts,
+            **_options(glossary, approve=approve, rows=rows, timeout=timeout),
+        )
+        _ask(graph, question, language="cypher", as_json=as_json, quiet=quiet)
+
+
+def _options(glossary: Path | None, *, approve: bool, rows: int, timeout: float) -> dict[str, Any]:
+    """The options of the factory that the commands have in common."""
+    from langgraph.checkpoint.memory import InMemorySaver
+
+    return {
+        "glossary": glossary.read_text(encoding="utf-8") if glossary else "",
+        "approve": "always" if approve else "never",
+        "checkpointer": InMemorySaver(),
+        "max_rows": rows,
+        "timeout": timeout,
+    }
+
+
+def _ask(graph: QueryGraph, question: str, *, language: str, as_json: bool, quiet: bool) -> None:
+    """Run the graph and print what it answers."""
+    on_event = no_event if quiet else _told
+    result = run_sync(lambda: _answer(graph, question, show=not as_json, on_event=on_event))
     if as_json:
         kept = {key: result[key] for key in _KEPT}
         out.print_json(json.dumps(kept, ensure_ascii=False, default=str))
     else:
-        _print_result(result, language="sql")
+        _print_result(result, language=language)
 
 
 async def _answer(

@@ -38,12 +38,41 @@ _SCALES = {
 
 
 def cell_text(value: Any) -> str:
-    """A value as one line of text: NULL for None, bytes in hexadecimal."""
+    """A value as one line of text: NULL for None, bytes in hexadecimal, nodes as in Cypher."""
     if value is None:
         return "NULL"
     if isinstance(value, bytes | bytearray | memoryview):
         return shortened(f"0x{bytes(value).hex()}", _MOST_CELL_CHARS)
-    return shortened(" ".join(well_formed(str(value)).split()), _MOST_CELL_CHARS)
+    return shortened(" ".join(well_formed(_spelled(value)).split()), _MOST_CELL_CHARS)
+
+
+def _spelled(value: Any) -> str:
+    """A value as text; of a graph's nodes, relationships and paths what they say, without ids."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_inner, value))}]"
+    if not isinstance(value, dict):
+        return str(value)
+    if "properties" in value and ("labels" in value or "type" in value):
+        names = ":".join(value.get("labels", [value.get("type")]))
+        brackets = "[:{}{}]" if "type" in value else "(:{}{})"
+        told = f" {_spelled(value['properties'])}" if value["properties"] else ""
+        return brackets.format(names, told)
+    if value.keys() == {"nodes", "relationships"}:
+        return _path(value["nodes"], value["relationships"])
+    return "{" + ", ".join(f"{key}: {_inner(item)}" for key, item in value.items()) + "}"
+
+
+def _inner(value: Any) -> str:
+    return repr(value) if isinstance(value, str) else _spelled(value)
+
+
+def _path(nodes: Sequence[Any], steps: Sequence[Any]) -> str:
+    told = _spelled(nodes[0]) if nodes else ""
+    for node, step in zip(nodes[1:], steps, strict=False):
+        leaves = step["end"] == node["id"]
+        told += f"-{_spelled(step)}->" if leaves else f"<-{_spelled(step)}-"
+        told += _spelled(node)
+    return told
 
 
 def table_text(result: QueryResult, *, max_chars: int = 8_000) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-import fnmatch
 import threading
 import time
 import uuid
@@ -20,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from agentkit._sync import run_sync
 from agentkit._text import shortened, well_formed
+from agentkit.databases.options import at_least, matches, patterns, seconds
 from agentkit.databases.results import QueryResult
 from agentkit.databases.schema import Column, Schema, Table
 from agentkit.databases.sql_engines import sql_engine
@@ -106,16 +106,14 @@ class SQLDatabase:
         self._owned = self._sql.engine is not database
         if self._owned:  # a graph made from a URL has nobody to close it
             weakref.finalize(self, self._sql.engine.dispose)
-        self._include = None if include is None else _patterns("include", include)
-        self._exclude = _patterns("exclude", exclude)
-        self._schemas = None if schemas is None else _patterns("schemas", schemas)
-        self._private = _patterns("private", private)
-        self._functions = _patterns("functions", functions)
-        self._samples = _at_least(0, "samples", samples)
-        self._max_rows = _at_least(1, "max_rows", max_rows)
-        self._timeout = timeout
-        if timeout <= 0:
-            raise ConfigurationError(f"timeout is a number of seconds above 0; got {timeout!r}.")
+        self._include = None if include is None else patterns("include", include)
+        self._exclude = patterns("exclude", exclude)
+        self._schemas = None if schemas is None else patterns("schemas", schemas)
+        self._private = patterns("private", private)
+        self._functions = patterns("functions", functions)
+        self._samples = at_least(0, "samples", samples)
+        self._max_rows = at_least(1, "max_rows", max_rows)
+        self._timeout = seconds("timeout", timeout)
         self._schema: Schema | None = None
         self._passed: dict[str, CheckedQuery] = {}
         self._reflecting = threading.Lock()
@@ -207,8 +205,8 @@ class SQLDatabase:
             DatabaseError: When the database cannot be reached.
         """
         rows = min(max_rows or self._max_rows, self._max_rows)
-        seconds = min(timeout or self._timeout, self._timeout)
-        return await self._run(query, max_rows=rows, seconds=seconds)
+        limit = min(timeout or self._timeout, self._timeout)
+        return await self._run(query, max_rows=rows, seconds=limit)
 
     def run(
         self, query: str, *, max_rows: int | None = None, timeout: float | None = None
@@ -256,6 +254,10 @@ class SQLDatabase:
     ) -> list[str]:
         """The same as `avalues`, for sync code."""
         return run_sync(lambda: self.avalues(table, column, limit=limit, timeout=timeout))
+
+    async def acandidates(self, phrases: Sequence[str]) -> Mapping[tuple[str, str], list[str]]:  # noqa: ARG002
+        """Values found by an index: none, as the columns themselves are read."""
+        return {}
 
     async def aholds(
         self,
@@ -406,11 +408,11 @@ class SQLDatabase:
 
     def _may_read(self, table: Table) -> bool:
         name = table.full_name
-        included = self._include is None or _matches(name, self._include)
-        return included and not _matches(name, self._exclude)
+        included = self._include is None or matches(name, self._include)
+        return included and not matches(name, self._exclude)
 
     def _is_private(self, table: str, column: str) -> bool:
-        return _matches(f"{table}.{column}", self._private)
+        return matches(f"{table}.{column}", self._private)
 
     def _sampled(self, table: Table, ends: float) -> Table:
         """The table with a few values of each column that is not private, while there is time."""
@@ -536,20 +538,3 @@ def _samples(values: Iterable[Any], count: int) -> tuple[str, ...]:
     return tuple(
         list(dict.fromkeys(shortened(text, _SAMPLE_CHARS) for text in texts if text))[:count]
     )
-
-
-def _patterns(name: str, patterns: Any) -> list[str]:
-    if isinstance(patterns, str) or not all(isinstance(pattern, str) for pattern in patterns):
-        raise ConfigurationError(f"{name} is a list of texts; got {patterns!r}.")
-    return list(patterns)
-
-
-def _matches(name: str, patterns: Sequence[str]) -> bool:
-    folded = name.casefold()
-    return any(fnmatch.fnmatchcase(folded, pattern.casefold()) for pattern in patterns)
-
-
-def _at_least(least: int, name: str, value: Any) -> int:
-    if not isinstance(value, int) or value < least:
-        raise ConfigurationError(f"{name} is a whole number from {least}; got {value!r}.")
-    return value

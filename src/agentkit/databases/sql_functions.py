@@ -11,12 +11,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from agentkit._text import words
+
 DIALECTS = ("sqlite", "postgres", "mysql", "duckdb")
-
-
-def words(text: str) -> frozenset[str]:
-    """The words of a text, as a set."""
-    return frozenset(text.split())
 
 
 READ_FUNCTIONS: Mapping[str, frozenset[str]] = {

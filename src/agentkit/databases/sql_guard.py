@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from agentkit._text import shortened
+from agentkit._text import shortened, words
 from agentkit.databases.schema import Schema
 from agentkit.errors import (
     ConfigurationError,
@@ -38,7 +38,6 @@ from agentkit.databases.sql_functions import (
     READ_FUNCTIONS,
     REFUSED_NODES,
     is_refused_function,
-    words,
 )
 from agentkit.databases.sql_names import Filter, Names
 from agentkit.databases.sql_tokens import respelled, tokens_of

@@ -12,8 +12,9 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 from sqlglot.optimizer.scope import Scope, traverse_scope
 
+from agentkit._text import words
 from agentkit.databases.schema import Schema, Table
-from agentkit.databases.sql_functions import is_system_table, words
+from agentkit.databases.sql_functions import is_system_table
 from agentkit.errors import QueryError, QueryRefusedError
 
 _DEFAULT_SCHEMAS = {"postgres": "public", "sqlite": "main", "duckdb": "main", "mysql": ""}

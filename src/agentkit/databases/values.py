@@ -55,6 +55,9 @@ class ValueReader(Protocol):
     ) -> list[str]:
         """Distinct values of a text column; none of a private one."""
 
+    async def acandidates(self, phrases: Sequence[str]) -> Mapping[tuple[str, str], Sequence[str]]:
+        """Values that may be meant by phrases, found by indexes, by table and column."""
+
 
 @dataclass(frozen=True)
 class GroundedValue:
@@ -120,8 +123,12 @@ class ValueMatcher:
             limit: How many values to return at most.
         """
         phrases = _phrases(question)
-        unread = await self._read() if phrases else []
-        found = await asyncio.to_thread(self._match, phrases)
+        if not phrases:
+            return GroundedValues([])
+        unread, looked_up = await asyncio.gather(
+            self._read(), self._database.acandidates(list(phrases.values()))
+        )
+        found = await asyncio.to_thread(self._match, phrases, looked_up)
         return GroundedValues(found[:limit], unread)
 
     async def anearest(self, table: str, column: str, value: str, *, limit: int = 3) -> list[str]:
@@ -171,12 +178,14 @@ class ValueMatcher:
             raise
         except QueryError:  # too slow, or gone meanwhile: not asked for again
             return _Known()
-        short = (value for value in values if len(value) <= _MOST_VALUE_CHARS)
-        return _Known({folded: value for value in short if (folded := _folded(value))})
+        return _known(values)
 
-    def _match(self, phrases: Mapping[str, str]) -> list[GroundedValue]:
+    def _match(
+        self, phrases: Mapping[str, str], looked_up: Mapping[tuple[str, str], Sequence[str]]
+    ) -> list[GroundedValue]:
         found: dict[tuple[str, str, str], GroundedValue] = {}
-        for (table, column), known in self._known.items():
+        by_index = {place: _known(values) for place, values in looked_up.items()}
+        for (table, column), known in (*self._known.items(), *by_index.items()):
             for phrase, folded, score in _matches(phrases, known.by_folded):
                 value = GroundedValue(table, column, known.by_folded[folded], phrase, score)
                 place = (table, column, value.value)
@@ -184,6 +193,11 @@ class ValueMatcher:
                     found[place] = value
         ranked = sorted(found.values(), key=lambda v: (-v.score, -len(v.phrase), v.table, v.column))
         return _without_parts(ranked)
+
+
+def _known(values: Sequence[str]) -> _Known:
+    short = (value for value in values if len(value) <= _MOST_VALUE_CHARS)
+    return _Known({folded: value for value in short if (folded := _folded(value))})
 
 
 def _matches(

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from langchain_core.tools import BaseTool, StructuredTool, ToolException
+from langchain_core.tools import BaseTool, ToolException
 from pydantic import BaseModel, Field
 
-from agentkit._sync import run_sync
-from agentkit.databases.answering import table_text
 from agentkit.databases.sql import SQLDatabase
-from agentkit.errors import AgentkitError
+from agentkit.tools._database import NoArguments, database_tool, rows_told
 
 if TYPE_CHECKING:
     from agentkit.databases.schema import Table
     from agentkit.databases.sql import Database
-
-
-class NoArguments(BaseModel):
-    """Nothing."""
 
 
 class TableNames(BaseModel):
@@ -74,52 +68,23 @@ def sql_tools(
     async def query_database(query: str) -> tuple[str, dict[str, Any]]:
         checked = await opened.acheck(query)
         result = await opened.arun(checked.sql, max_rows=max_rows, timeout=timeout)
-        artifact = {
-            "query": checked.sql,
-            "columns": list(result.columns),
-            "rows": [list(row) for row in result.rows],
-            "truncated": result.truncated,
-        }
-        return table_text(result, max_chars=max_chars), artifact
+        return rows_told(checked.sql, result, max_chars=max_chars)
 
     dialect = opened.dialect
     return [
-        _tool(list_tables, "List the tables and views of the database.", NoArguments),
-        _tool(
+        database_tool(list_tables, "List the tables and views of the database.", NoArguments),
+        database_tool(
             describe_tables,
             "Show the columns, types, keys, comments and sample values of tables.",
             TableNames,
         ),
-        _tool(
+        database_tool(
             query_database,
             f"Run one read-only query, in the {dialect} dialect of SQL, and get its rows. Look at "
             "the tables first. On an error, correct the query by what the error says.",
             SqlQuery,
         ),
     ]
-
-
-def _tool(
-    run: Callable[..., Awaitable[tuple[str, Any]]], description: str, arguments: type[BaseModel]
-) -> BaseTool:
-    async def explained(**given: Any) -> tuple[str, Any]:
-        try:
-            return await run(**given)
-        except AgentkitError as error:
-            raise ToolException(str(error)) from error
-
-    def waited(**given: Any) -> tuple[str, Any]:
-        return run_sync(lambda: explained(**given))
-
-    return StructuredTool.from_function(
-        name=run.__name__,
-        description=description,
-        func=waited,
-        coroutine=explained,
-        args_schema=arguments,
-        response_format="content_and_artifact",
-        handle_tool_error=True,
-    )
 
 
 def _summary(table: Table) -> str:

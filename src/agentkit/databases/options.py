@@ -1,0 +1,36 @@
+"""What every database takes as options, checked."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Sequence
+from typing import Any
+
+from agentkit.errors import ConfigurationError
+
+
+def patterns(name: str, given: Any) -> list[str]:
+    """A list of texts."""
+    if isinstance(given, str) or not all(isinstance(pattern, str) for pattern in given):
+        raise ConfigurationError(f"{name} is a list of texts; got {given!r}.")
+    return list(given)
+
+
+def matches(name: str, given: Sequence[str]) -> bool:
+    """Whether a name matches a pattern (`fnmatch`), without case."""
+    folded = name.casefold()
+    return any(fnmatch.fnmatchcase(folded, pattern.casefold()) for pattern in given)
+
+
+def at_least(least: int, name: str, value: Any) -> int:
+    """A whole number that is large enough."""
+    if not isinstance(value, int) or value < least:
+        raise ConfigurationError(f"{name} is a whole number from {least}; got {value!r}.")
+    return value
+
+
+def seconds(name: str, value: Any) -> float:
+    """A number of seconds above 0."""
+    if not isinstance(value, int | float) or value <= 0:
+        raise ConfigurationError(f"{name} is a number of seconds above 0; got {value!r}.")
+    return value
