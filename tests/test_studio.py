@@ -16,7 +16,9 @@ pytestmark = [pytest.mark.local, pytest.mark.studio, pytest.mark.timeout(300)]
 ROOT = Path(__file__).parent.parent
 QUESTION = {"question": "How long may I keep a book?"}
 GRAPHS = ["rag", "hyde_rag", "fusion_rag"]
+QUERIES = ["text_to_sql", "text_to_cypher"]
 COUNT = "SELECT COUNT(*) AS customers FROM customer"
+COUNT_TOPICS = "MATCH (t:Topic) RETURN count(t) AS topics"
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +29,8 @@ def models():
         .when("Order the documents", reply={"numbers": [1, 2]})
         .when("Write one short passage", reply="Books may be kept for some weeks.")
         .when("Write one read-only SQL", reply={"query": COUNT})
+        .when("Write one read-only Cypher", reply={"query": COUNT_TOPICS})
+        .when("query on a graph returned", reply="There are 21 topics.")
         .when("Answer the question from the rows", reply="There are 120 customers.")
         .when("Answer the question", reply="Four weeks [1].")
     )
@@ -84,7 +88,7 @@ async def client(address):
 
 async def test_every_graph_is_listed_with_its_description(client):
     assistants = await client.assistants.search()
-    assert {assistant["graph_id"] for assistant in assistants} == {*GRAPHS, "text_to_sql"}
+    assert {assistant["graph_id"] for assistant in assistants} == {*GRAPHS, *QUERIES}
     assert all(assistant["description"] for assistant in assistants)
 
 
@@ -131,15 +135,36 @@ async def test_a_run_streams_its_answer_and_its_progress_and_takes_a_context(cli
     assert "documents_ranked" in events
 
 
-async def test_a_question_to_the_database_streams_its_answer_and_returns_the_rows(client):
-    drawn = await client.assistants.get_graph("text_to_sql")
+@pytest.mark.parametrize(
+    ("graph", "question", "answer", "query", "rows"),
+    [
+        (
+            "text_to_sql",
+            "How many customers are there?",
+            "There are 120 customers.",
+            COUNT,
+            [[120]],
+        ),
+        (
+            "text_to_cypher",
+            "How many topics are there?",
+            "There are 21 topics.",
+            COUNT_TOPICS,
+            [[21]],
+        ),
+    ],
+)
+async def test_a_question_to_a_database_streams_its_answer_and_returns_the_rows(
+    client, graph, question, answer, query, rows
+):
+    drawn = await client.assistants.get_graph(graph)
     nodes = {node["id"] for node in drawn["nodes"]}
     assert {"link_schema", "draft_query", "check_query", "run_query", "repair_query"} <= nodes
     tokens, values = [], {}
     async for part in client.runs.stream(
         None,
-        "text_to_sql",
-        input={"question": "How many customers are there?"},
+        graph,
+        input={"question": question},
         context={"max_rows": 5},
         stream_mode=["messages-tuple", "values"],
     ):
@@ -148,8 +173,8 @@ async def test_a_question_to_the_database_streams_its_answer_and_returns_the_row
             tokens.append(part.data[0]["content"])
         elif part.event == "values":
             values = part.data
-    assert "".join(tokens) == values["answer"] == "There are 120 customers."
-    assert (values["query"], values["rows"]) == (COUNT, [[120]])
+    assert "".join(tokens) == values["answer"] == answer
+    assert (values["query"], values["rows"]) == (query, rows)
 
 
 async def test_the_history_of_a_thread_can_be_read_and_forked(client):

@@ -1,0 +1,16 @@
+CREATE NODE TABLE Institution(id INT64 PRIMARY KEY, name STRING, city STRING, country STRING, founded INT64);
+CREATE NODE TABLE Researcher(id INT64 PRIMARY KEY, name STRING, email STRING, h_index INT64, active BOOLEAN, languages STRING[]);
+CREATE NODE TABLE Topic(id INT64 PRIMARY KEY, name STRING);
+CREATE NODE TABLE Venue(id INT64 PRIMARY KEY, name STRING, kind STRING, impact DOUBLE);
+CREATE NODE TABLE Paper(id INT64 PRIMARY KEY, title STRING, published DATE, pages INT64, open_access BOOLEAN, keywords STRING[]);
+CREATE NODE TABLE ResearchGrant(id INT64 PRIMARY KEY, code STRING, amount DOUBLE, start_date DATE, end_date DATE);
+CREATE REL TABLE WORKS_AT(FROM Researcher TO Institution, role STRING, since DATE, until DATE);
+CREATE REL TABLE ADVISED(FROM Researcher TO Researcher, since INT64, completed BOOLEAN);
+CREATE REL TABLE INTERESTED_IN(FROM Researcher TO Topic);
+CREATE REL TABLE PART_OF(FROM Topic TO Topic);
+CREATE REL TABLE WROTE(FROM Researcher TO Paper, position INT64, corresponding BOOLEAN);
+CREATE REL TABLE CITES(FROM Paper TO Paper);
+CREATE REL TABLE ABOUT(FROM Paper TO Topic, weight DOUBLE);
+CREATE REL TABLE PUBLISHED_IN(FROM Paper TO Venue, volume INT64);
+CREATE REL TABLE LEADS(FROM Researcher TO ResearchGrant, since DATE);
+CREATE REL TABLE FUNDED(FROM ResearchGrant TO Paper, FROM ResearchGrant TO Researcher, share DOUBLE);
