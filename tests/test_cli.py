@@ -248,3 +248,59 @@ def test_a_database_that_cannot_be_opened_is_told_without_a_traceback(database, 
     assert re.search(told, done.stderr)
     assert "Traceback" not in done.stderr
     assert "s3cret" not in done.stderr
+
+
+# -- graphs ----------------------------------------------------------------------------------------
+
+COUNT_TOPICS = "MATCH (t:Topic) RETURN count(t) AS topics"
+HOW_MANY_TOPICS = "How many topics are there?"
+
+
+@pytest.fixture
+def network(tmp_path):
+    load = SHOP.parent.parent / "research_network" / "load.py"
+    path = tmp_path / "network.lbug"
+    subprocess.run([sys.executable, load, path], check=True, capture_output=True)
+    return path
+
+
+@pytest.fixture
+def topics(served):
+    """A model that answers one question about the research network."""
+    script = Script().when("Write one read-only Cypher", reply={"query": COUNT_TOPICS})
+    script.when("Answer the question from the rows", reply="There are 21 topics.")
+    served(script)
+    return script
+
+
+def test_a_question_to_a_graph_is_answered_with_query_and_rows(topics, network):
+    done = run("cypher", network, HOW_MANY_TOPICS)
+    assert done.exit_code == 0
+    for told in ("There are 21 topics.", COUNT_TOPICS, "topics", "21"):
+        assert told in done.stdout
+    printed = json.loads(run("cypher", network, HOW_MANY_TOPICS, "--json", "--quiet").stdout)
+    assert printed["rows"] == [[21]]
+
+
+def test_options_of_a_graph_are_heeded(topics, network):
+    run("cypher", network, HOW_MANY_TOPICS, "--private", "Topic.*", "--exclude", "Venue")
+    told = topics.calls[0].text
+    assert "(:Topic)" in told
+    assert "(:Venue)" not in told
+    assert "Earth system" not in told
+
+
+@pytest.mark.parametrize(
+    ("database", "told"),
+    [
+        ("missing.lbug", "There is no database at missing.lbug"),
+        ("bolt://u:s3cret@127.0.0.1:1", "cannot be reached"),
+        ("http://localhost:7474", "There is no database at"),
+    ],
+)
+def test_a_graph_that_cannot_be_opened_is_told_without_a_traceback(database, told, workspace):
+    done = command("cypher", database, HOW_MANY_TOPICS)
+    assert done.returncode == 1
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "s3cret" not in done.stderr

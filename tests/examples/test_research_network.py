@@ -9,6 +9,8 @@ from pathlib import Path
 import ladybug
 import pytest
 
+import agentkit.databases.ladybug  # noqa: F401 - loads ladybug so that others can be loaded
+
 NETWORK = Path(__file__).parent.parent.parent / "examples" / "research_network"
 LINES = (NETWORK / "questions.jsonl").read_text(encoding="utf-8").splitlines()
 ROWS = [json.loads(line) for line in LINES]

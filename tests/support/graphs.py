@@ -9,6 +9,8 @@ import ladybug
 import neo4j
 import pytest
 
+from agentkit.databases import ladybug as _loaded_first  # noqa: F401 - see there
+
 VARIABLES = ("NEO4J_URI", "NEO4J_USERNAME", "NEO4J_PASSWORD", "NEO4J_DATABASE")
 # taken at once: tests see none of them, so that nothing is configured from outside
 _GIVEN = {name: os.environ.get(name) for name in VARIABLES}

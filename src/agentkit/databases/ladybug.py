@@ -32,6 +32,11 @@ from agentkit.errors import (
 
 try:
     import ladybug
+
+    with suppress(ImportError):
+        # Loaded here, its symbols stay its own. Left to itself it shares them with the whole
+        # process, and the embedded chat model, loaded after it, aborts.
+        import ladybug._lbug
 except ImportError as missing:
     raise MissingExtraError("LadybugDatabase", "cypher") from missing
 

@@ -19,7 +19,7 @@ from agentkit._sync import run_sync
 from agentkit.databases.answering import cell_text
 from agentkit.databases.graphs import graph_database
 from agentkit.databases.neo4j import Neo4jDatabase, lucene_query
-from agentkit.errors import ConfigurationError, RetrievalError
+from agentkit.errors import RetrievalError
 from agentkit.models import embeddings as made_embeddings
 from agentkit.retrieval.fusion import reciprocal_rank_fusion
 
@@ -58,6 +58,10 @@ class Neo4jRetriever(BaseRetriever):
         text: The properties that make up the text; None for all that are text or numbers.
         k: How many nodes to find.
         neighbours: Neighbours to show of a node at most; 0 for none.
+
+    Raises:
+        pydantic.ValidationError: When this is no Neo4j database, or vector indexes are named
+            without embeddings.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -74,17 +78,12 @@ class Neo4jRetriever(BaseRetriever):
     _embeddings: Embeddings | None = PrivateAttr(default=None)
 
     def model_post_init(self, _: Any) -> None:
-        """Open the database and make the embeddings.
-
-        Raises:
-            ConfigurationError: When this is no Neo4j database, or vector indexes are named without
-                embeddings.
-        """
+        """Open the database and make the embeddings."""
         opened = graph_database(self.database)
         if not isinstance(opened, Neo4jDatabase):
-            raise ConfigurationError(f"Neo4jRetriever searches Neo4j; got {opened!r}.")
+            raise ValueError(f"Neo4jRetriever searches Neo4j; got {opened!r}.")
         if self.vector and self.embeddings is None:
-            raise ConfigurationError("vector= needs embeddings=, those that filled the index.")
+            raise ValueError("vector= needs embeddings=, those that filled the index.")
         self._opened = opened
         if self.embeddings is not None:
             self._embeddings = made_embeddings(self.embeddings)

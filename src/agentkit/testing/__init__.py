@@ -11,9 +11,11 @@ from agentkit.testing.oracle import NoisyOracle
 from agentkit.testing.script import Call, Fault, Reply, Script
 
 if TYPE_CHECKING:
+    from agentkit.testing.cypher_faults import CYPHER_FAULTS
     from agentkit.testing.server import ModelServer
 
 __all__ = [
+    "CYPHER_FAULTS",
     "Call",
     "Fault",
     "HashEmbeddings",
@@ -26,6 +28,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "CYPHER_FAULTS":
+        from agentkit.testing.cypher_faults import CYPHER_FAULTS
+
+        return CYPHER_FAULTS
     if name != "ModelServer":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:

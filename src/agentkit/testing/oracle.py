@@ -70,15 +70,16 @@ SQL_FAULTS: Mapping[str, Mutation] = {
 
 
 class NoisyOracle:
-    """Answers the prompts of text-to-SQL with the right query, after a fault in the first draft.
+    """Answers the prompts of text-to-SQL and text-to-Cypher, after a fault in the first draft.
 
     It shows what checking and repair are worth by themselves: with a fault in every draft, a run
     without repair gets nothing right.
 
     Args:
         answers: The right query by question.
-        dialect: sqlglot's name for the dialect.
-        faults: Faults by name.
+        dialect: The dialect of the queries, as the faults take it: sqlglot's name for it, or
+            `neo4j` or `ladybug`.
+        faults: Faults by name; for text-to-Cypher `CYPHER_FAULTS`.
         rate: The share of questions whose first draft has one.
         seed: Which fault a question gets depends on it and on the question alone.
     """
