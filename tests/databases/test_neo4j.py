@@ -81,7 +81,7 @@ def test_the_schema_has_labels_types_connections_properties_and_counts(database)
 def test_the_schema_is_rendered_with_names_as_cypher_spells_them(database):
     told = database.schema().render()
     assert f"(:Person)-[:`ACTED IN`]->(:{FILM}) // 2 of them" in told
-    assert "  `the title`: STRING // such as 'Night Train', 'Dawn'" in told
+    assert "  `the title`: STRING // such as 'Dawn', 'Night Train'" in told
     assert "secret: STRING\n" in f"{told}\n"
     assert "s3cret" not in told
 

@@ -48,7 +48,8 @@ Result = TypeVar("Result")
 
 SCHEMES = ("neo4j", "neo4j+s", "neo4j+ssc", "bolt", "bolt+s", "bolt+ssc")
 _MOST_BYTES = 20_000_000
-_FETCHED = 500
+_FETCHED = 2_000
+_LARGE = 500
 _GRACE_SECONDS = 20.0
 _CONNECT_SECONDS = 10.0
 _LUCENE = frozenset('+-&|!(){}[]^"~*?:\\/')
@@ -238,7 +239,8 @@ class Neo4jDatabase(GraphDatabase):
         return await on_loop(self._loop, start)
 
     def _explained(self, error: Exception, seconds: float) -> AgentkitError:
-        told = shortened(" ".join(str(getattr(error, "message", None) or error).split()), 1_000)
+        message = error.message if isinstance(error, Neo4jError) else str(error)
+        told = shortened(" ".join(str(message).split()), 1_000)
         where = self._uri or "the driver's server"
         if isinstance(error, AuthError):
             return DatabaseError(f"{where} refuses the user and password: {told}")
@@ -305,7 +307,7 @@ class Neo4jDatabase(GraphDatabase):
             for part in (schema.nodes[label] for label in index.parts if label in schema.nodes):
                 name = index.properties[0]
                 texts = {column.name for column in part.properties if column.is_text}
-                is_large = (part.count or 0) > _FETCHED
+                is_large = (part.count or 0) > _LARGE
                 if name in texts and is_large and not self.is_private(part, name):
                     yield part, name
 

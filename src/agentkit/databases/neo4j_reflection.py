@@ -37,40 +37,41 @@ _INDEXES = (
     "WHERE state = 'ONLINE' AND type <> 'LOOKUP' "
     "RETURN name, type, entityType, labelsOrTypes, properties"
 )
-_SEEN = (
-    "collect(DISTINCT valueType(value)) AS types, "
-    "collect(DISTINCT left(CASE WHEN valueType(value) STARTS WITH 'LIST<STRING' THEN value[0] "
-    f"ELSE toStringOrNull(value) END, {_SAMPLE_CHARS}))[..$samples] AS samples"
+_TOTALS = (
+    "CALL () { MATCH (n) RETURN count(n) AS nodes } "
+    "CALL () { MATCH ()-[r]->() RETURN count(r) AS relationships } RETURN nodes, relationships"
 )
+_SEEN = (
+    "collect(DISTINCT valueType(value)) AS types, min(value) AS least, max(value) AS most "
+    "WITH labels, collect([key, types, [each IN [least, most] | left(CASE "
+    "WHEN valueType(each) STARTS WITH 'LIST<STRING' THEN each[0] "
+    f"ELSE toStringOrNull(each) END, {_SAMPLE_CHARS})]]) AS properties "
+    "RETURN collect([labels, properties]) AS rows"
+)
+"""All in one row: the driver takes longer over a thousand rows than over a list of as many."""
+_LABELS = "MATCH (n) WITH labels(n) AS labels, count(*) AS count RETURN collect([labels, count])"
 _NODES = (
     "MATCH (n) WITH n LIMIT $most WITH labels(n) AS labels, n UNWIND keys(n) AS key "
-    f"WITH labels, key, n[key] AS value RETURN labels, key, {_SEEN}"
+    f"WITH labels, key, n[key] AS value WITH labels, key, {_SEEN}"
 )
 _CONNECTIONS = (
     "MATCH (a)-[r]->(b) WITH a, r, b LIMIT $most "
-    "RETURN labels(a) AS starts, type(r) AS type, labels(b) AS ends, count(*) AS count"
+    "WITH labels(a) AS starts, type(r) AS type, labels(b) AS ends, count(*) AS count "
+    "RETURN collect([starts, type, ends, count]) AS rows"
 )
 _RELATIONSHIPS = (
     "MATCH ()-[r]->() WITH r LIMIT $most WITH type(r) AS type, r UNWIND keys(r) AS key "
-    f"WITH type, key, r[key] AS value RETURN [type] AS labels, key, {_SEEN}"
+    f"WITH type, key, r[key] AS value WITH [type] AS labels, key, {_SEEN}"
 )
 
 
 @dataclass
 class _Counts:
-    """How many nodes and relationships there are, as the database's own statistics say."""
+    """How many nodes and relationships there are; -1 where that is not known."""
 
     nodes: dict[str, int] = field(default_factory=dict)
     relationships: dict[str, int] = field(default_factory=dict)
     starts: dict[str, set[str]] = field(default_factory=dict)
-    total_nodes: int | None = None
-    total_relationships: int | None = None
-
-    @property
-    def few(self) -> bool:
-        """Whether all can be looked at."""
-        totals = (self.total_nodes, self.total_relationships)
-        return all(total is not None and total <= _LOOKED_AT for total in totals)
 
 
 @dataclass
@@ -81,12 +82,15 @@ class _Properties:
     samples: dict[str, dict[str, list[str]]] = field(default_factory=dict)
 
     def add(self, rows: Iterable[Sequence[Any]]) -> None:
-        """Add rows of labels, key, types and samples."""
-        for labels, key, types, samples in rows:
+        """Add rows of labels, and of each property its name, types and samples."""
+        for labels, properties in rows:
             for label in labels:
-                self.types.setdefault(label, {}).setdefault(key, set()).update(types)
-                known = self.samples.setdefault(label, {}).setdefault(key, [])
-                known.extend(text for text in samples if text and text not in known)
+                types = self.types.setdefault(label, {})
+                samples = self.samples.setdefault(label, {})
+                for key, kinds, texts in properties:
+                    types.setdefault(key, set()).update(kinds)
+                    known = samples.setdefault(key, [])
+                    known.extend(text for text in texts if text and text not in known)
 
     def columns(self, label: str, shows: Callable[[str], bool], most: int) -> tuple[Column, ...]:
         """The properties of a label or type, by name."""
@@ -109,13 +113,13 @@ class _Properties:
 class Neo4jReflection:
     """Looks at the first nodes and relationships, and then at what these did not show.
 
-    Labels, types and their counts are the database's own and exact. Of a small graph every
-    property and connection is seen; of a large one those of a sample, within a time limit.
+    Labels, types and their counts are exact. Of a small graph every property and connection is
+    seen; of a large one those of a sample, within a time limit.
 
     Args:
         read: Reads the rows of a query.
         is_private: Whether the values of a property of a label or type may not be shown.
-        samples: How many sample values of a property to keep.
+        samples: How many sample values of a property to keep, of the least and the greatest.
     """
 
     def __init__(self, read: Read, *, is_private: Callable[[str, str], bool], samples: int) -> None:
@@ -125,19 +129,25 @@ class Neo4jReflection:
         self._nodes = _Properties()
         self._relationships = _Properties()
         self._connections: dict[str, dict[tuple[str, str], int]] = {}
+        self._seen: dict[str, int] = {}
         self._unseen: list[str] = []
 
     async def schema(self) -> GraphSchema:
         """The schema."""
         ends = time.monotonic() + _SECONDS
-        counts = await self._counts()  # alone: a wrong password is not tried several times at once
-        indexes, *_ = await asyncio.gather(
+        # alone: a wrong password is not tried several times at once
+        ((nodes, relationships),) = (await self._rows(_TOTALS)).rows
+        few = max(nodes, relationships) <= _LOOKED_AT
+        counts, indexes, *_ = await asyncio.gather(
+            self._counted() if few else self._stated(),
             self._indexes(),
             self._add(_NODES),
             self._add(_CONNECTIONS),
             self._add(_RELATIONSHIPS),
         )
-        complete = counts.few and not self._unseen
+        if few:
+            counts.relationships = self._seen
+        complete = few and not self._unseen
         if not complete:
             await self._look_closer(counts, ends)
         return GraphSchema(
@@ -148,29 +158,30 @@ class Neo4jReflection:
             complete,
         )
 
-    async def _counts(self) -> _Counts:
+    async def _counted(self) -> _Counts:
+        """The labels of all nodes, counted."""
+        counts = _Counts()
+        ((rows,),) = (await self._rows(_LABELS)).rows
+        for labels, count in rows:
+            for label in labels:
+                counts.nodes[label] = counts.nodes.get(label, 0) + count
+        return counts
+
+    async def _stated(self) -> _Counts:
+        """What the database's own statistics say, which are exact."""
         try:
             ((data,),) = (await self._rows(_COUNTS)).rows
         except QueryError:  # not every account may ask
             return await self._names()
         counts = _Counts()
         for row in data["nodes"]:
-            if "label" in row:
+            if "label" in row and row["count"]:
                 counts.nodes[row["label"]] = row["count"]
-            else:
-                counts.total_nodes = row["count"]
-        for row in data["relationships"]:
-            kind = row.get("relationshipType")
-            if kind is None:
-                counts.total_relationships = row["count"]
-            elif "startLabel" in row and row["count"]:
-                counts.starts.setdefault(kind, set()).add(row["startLabel"])
-            elif "endLabel" not in row:
-                counts.relationships[kind] = row["count"]
-        counts.nodes = {label: count for label, count in counts.nodes.items() if count}
-        counts.relationships = {
-            kind: count for kind, count in counts.relationships.items() if count
-        }
+        for row in (row for row in data["relationships"] if row["count"]):
+            if "startLabel" in row:
+                counts.starts.setdefault(row["relationshipType"], set()).add(row["startLabel"])
+            elif "relationshipType" in row and "endLabel" not in row:
+                counts.relationships[row["relationshipType"]] = row["count"]
         return counts
 
     async def _names(self) -> _Counts:
@@ -198,12 +209,13 @@ class Neo4jReflection:
         seconds = _EACH_SECONDS if given else _HEAD_SECONDS
         most = {"most": _LOOKED_AT_EACH if given else _LOOKED_AT}
         try:
-            rows = (await self._rows(query, seconds=seconds, samples=self._samples, **most)).rows
+            ((rows,),) = (await self._rows(query, seconds=seconds, **most)).rows
         except QueryError:
             self._unseen.append(query)
             return
         if "AS starts" in query:
             for starts, kind, ends, count in rows:
+                self._seen[kind] = self._seen.get(kind, 0) + count
                 known = self._connections.setdefault(kind, {})
                 for pair in ((start, end) for start in starts for end in ends):
                     known[pair] = known.get(pair, 0) + count
