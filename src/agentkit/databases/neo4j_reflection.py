@@ -23,6 +23,7 @@ Read: TypeAlias = Callable[..., Awaitable[QueryResult]]
 """Reads the rows of a query, as `GraphDatabase._aread` does."""
 
 _LOOKED_AT = 50_000
+_LOOKED_AT_ONCE = 5_000
 _LOOKED_AT_EACH = 100
 _HEAD_SECONDS = 8.0
 _EACH_SECONDS = 2.0
@@ -42,14 +43,19 @@ _TOTALS = (
     "CALL () { MATCH ()-[r]->() RETURN count(r) AS relationships } RETURN nodes, relationships"
 )
 _SEEN = (
-    "collect(DISTINCT valueType(value)) AS types, min(value) AS least, max(value) AS most "
-    "WITH labels, collect([key, types, [each IN [least, most] | left(CASE "
+    "min(value) AS least, max(value) AS most WITH labels, collect([key, "
+    "[each IN [least, most] | valueType(each)], [each IN [least, most] | left(CASE "
     "WHEN valueType(each) STARTS WITH 'LIST<STRING' THEN each[0] "
     f"ELSE toStringOrNull(each) END, {_SAMPLE_CHARS})]]) AS properties "
     "RETURN collect([labels, properties]) AS rows"
 )
-"""All in one row: the driver takes longer over a thousand rows than over a list of as many."""
-_LABELS = "MATCH (n) WITH labels(n) AS labels, count(*) AS count RETURN collect([labels, count])"
+"""Of each property the least and the greatest value, which are of two types where types are mixed.
+
+All in one row: the driver takes longer over a thousand rows than over a list of as many.
+"""
+_LABELS = (
+    "MATCH (n) WITH labels(n) AS labels, count(*) AS count RETURN collect([labels, count]) AS rows"
+)
 _NODES = (
     "MATCH (n) WITH n LIMIT $most WITH labels(n) AS labels, n UNWIND keys(n) AS key "
     f"WITH labels, key, n[key] AS value WITH labels, key, {_SEEN}"
@@ -63,6 +69,9 @@ _RELATIONSHIPS = (
     "MATCH ()-[r]->() WITH r LIMIT $most WITH type(r) AS type, r UNWIND keys(r) AS key "
     f"WITH type, key, r[key] AS value WITH [type] AS labels, key, {_SEEN}"
 )
+
+
+_LOOKS = (_NODES, _CONNECTIONS, _RELATIONSHIPS)
 
 
 @dataclass
@@ -137,16 +146,11 @@ class Neo4jReflection:
         ends = time.monotonic() + _SECONDS
         # alone: a wrong password is not tried several times at once
         ((nodes, relationships),) = (await self._rows(_TOTALS)).rows
-        few = max(nodes, relationships) <= _LOOKED_AT
-        counts, indexes, *_ = await asyncio.gather(
-            self._counted() if few else self._stated(),
-            self._indexes(),
-            self._add(_NODES),
-            self._add(_CONNECTIONS),
-            self._add(_RELATIONSHIPS),
-        )
-        if few:
-            counts.relationships = self._seen
+        most = max(nodes, relationships)
+        few = most <= _LOOKED_AT
+        in_one = few and most <= _LOOKED_AT_ONCE
+        looking = self._looked_in_one() if in_one else self._looked_in_parts(few=few)
+        counts, indexes = await asyncio.gather(looking, self._indexes())
         complete = few and not self._unseen
         if not complete:
             await self._look_closer(counts, ends)
@@ -158,14 +162,30 @@ class Neo4jReflection:
             complete,
         )
 
+    async def _looked_in_one(self) -> _Counts:
+        """Look at a small graph in one query, where going to and fro takes longest."""
+        parts = [_LABELS, *_LOOKS]
+        queries = (
+            f"CALL () {{ {part.removesuffix('rows')}rows{at} }}" for at, part in enumerate(parts)
+        )
+        returned = ", ".join(f"rows{at}" for at in range(len(parts)))
+        result = await self._rows(f"{' '.join(queries)} RETURN {returned}", most=_LOOKED_AT)
+        ((labelled, *looked),) = result.rows
+        for query, rows in zip(_LOOKS, looked, strict=True):
+            self._keep(query, rows)
+        return _Counts(_by_label(labelled), self._seen)
+
+    async def _looked_in_parts(self, *, few: bool) -> _Counts:
+        """Look at the first nodes and relationships, each query within its time."""
+        counting = self._counted() if few else self._stated()
+        looking = asyncio.gather(*(self._add(query) for query in _LOOKS))
+        counts, _ = await asyncio.gather(counting, looking)
+        return _Counts(counts.nodes, self._seen) if few else counts
+
     async def _counted(self) -> _Counts:
         """The labels of all nodes, counted."""
-        counts = _Counts()
         ((rows,),) = (await self._rows(_LABELS)).rows
-        for labels, count in rows:
-            for label in labels:
-                counts.nodes[label] = counts.nodes.get(label, 0) + count
-        return counts
+        return _Counts(_by_label(rows))
 
     async def _stated(self) -> _Counts:
         """What the database's own statistics say, which are exact."""
@@ -213,6 +233,10 @@ class Neo4jReflection:
         except QueryError:
             self._unseen.append(query)
             return
+        self._keep(query, rows)
+
+    def _keep(self, query: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Keep what one of the queries that look has shown."""
         if "AS starts" in query:
             for starts, kind, ends, count in rows:
                 self._seen[kind] = self._seen.get(kind, 0) + count
@@ -266,6 +290,14 @@ class Neo4jReflection:
         self, query: str, *, seconds: float = _HEAD_SECONDS, **parameters: Any
     ) -> QueryResult:
         return await self._read(query, parameters, max_rows=_MOST_ROWS, seconds=seconds)
+
+
+def _by_label(rows: Iterable[tuple[list[str], int]]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for labels, count in rows:
+        for label in labels:
+            counts[label] = counts.get(label, 0) + count
+    return counts
 
 
 def _known(count: int) -> int | None:
