@@ -16,73 +16,33 @@ import itertools
 import json
 import os
 import re
-import statistics
-import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from langchain.agents import create_agent
-from langchain_core.callbacks import UsageMetadataCallbackHandler
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import HumanMessage, SystemMessage
 from langchain_core.tools import tool
 from sqlalchemy import URL, NullPool, create_engine, make_url
 
 from agentkit import SQLDatabase, chat_model, create_text_to_sql
-from agentkit.databases.results import QueryResult, same_result
-from agentkit.errors import AgentkitError
 from agentkit.testing import NoisyOracle
 from agentkit.tools import sql_tools
+from benchmarks._queries import (
+    ABLATIONS,
+    Answers,
+    Item,
+    Setting,
+    graph_answers,
+    measured,
+    zero_shot_answers,
+)
 from benchmarks._report import parser, report
 
 KINDS = {"sqlite": "questions_sqlite.jsonl", "postgresql": "questions_postgres.jsonl"}
-ORDERS = re.compile(
-    r"\b(order(ed)?|sort(ed)?|ascending|descending|alphabetical\w*)\b", re.IGNORECASE
-)
-ABLATIONS: dict[str, dict[str, Any]] = {
-    "no value grounding": {"ground_values": False},
-    "no repair": {"repair": False},
-    "schema of 1,000 tokens": {"max_schema_tokens": 1_000},
-    "three candidates": {"candidates": 3},
-}
-
-
-@dataclass
-class Item:
-    """A question, and the queries that answer it."""
-
-    db: str
-    question: str
-    gold: Sequence[str]
-
-
-@dataclass
-class Outcome:
-    """What one system did with one question."""
-
-    query: str = ""
-    attempts: int = 1
-    seconds: float = 0
-    tokens: int = 0
-    right: bool = False
-    runs: bool = False
-    error: str = ""
-
-
-@dataclass
-class Setting:
-    """The databases and questions, and the model."""
-
-    databases: Mapping[str, SQLDatabase]
-    items: Sequence[Item]
-    expected: dict[str, list[QueryResult]] = field(default_factory=dict)
-
-
-Answers = Callable[[Item], Awaitable[tuple[str, int]]]
 
 
 def load(folder: Path, kind: str) -> list[Item]:
@@ -153,32 +113,13 @@ def _execute(url: URL, script: str) -> None:
 
 def graph(model: BaseChatModel, databases: Mapping[str, SQLDatabase], **options: Any) -> Answers:
     """`create_text_to_sql`, up to its rows."""
-    graphs = {
-        name: create_text_to_sql(model, database, answer="none", **options)
-        for name, database in databases.items()
-    }
-
-    async def ask(item: Item) -> tuple[str, int]:
-        state = await graphs[item.db].ainvoke({"question": item.question})
-        return state["query"], len(state["attempts"])
-
-    return ask
+    return graph_answers(create_text_to_sql, model, databases, **options)
 
 
 def zero_shot(model: BaseChatModel, databases: Mapping[str, SQLDatabase]) -> Answers:
     """One call with the whole schema."""
-
-    async def ask(item: Item) -> tuple[str, int]:
-        schema = (await databases[item.db].aschema()).render()
-        told = (
-            f"Write one {databases[item.db].dialect} query that answers the question. Query only."
-        )
-        asked = f"{schema}\n\nQuestion: {item.question}"
-        reply = await model.ainvoke([SystemMessage(told), HumanMessage(asked)])
-        fenced = re.search(r"```(?:sql)?\s*(.*?)```", reply.text, re.DOTALL)
-        return (fenced[1] if fenced else reply.text).strip().rstrip(";"), 1
-
-    return ask
+    dialect = next(iter(databases.values())).dialect
+    return zero_shot_answers(model, databases, dialect)
 
 
 def sql_agent(model: BaseChatModel, databases: Mapping[str, SQLDatabase]) -> Answers:
@@ -211,73 +152,6 @@ def sql_agent(model: BaseChatModel, databases: Mapping[str, SQLDatabase]) -> Ans
         return (queries[-1] if queries else ""), len(ran)
 
     return ask
-
-
-# -- what is measured ------------------------------------------------------------------------------
-
-
-async def judged(ask: Answers, item: Item, setting: Setting) -> Outcome:
-    """Ask one question and judge the query."""
-    usage = UsageMetadataCallbackHandler()
-    outcome = Outcome()
-    start = time.perf_counter()
-    try:
-        with _counted(usage):
-            outcome.query, outcome.attempts = await ask(item)
-    except Exception as error:  # noqa: BLE001 - whatever a model or an agent raises
-        outcome.error = f"{type(error).__name__}: {error}"
-    outcome.seconds = time.perf_counter() - start
-    outcome.tokens = sum(used["total_tokens"] for used in usage.usage_metadata.values())
-    if outcome.query:
-        await _judge(outcome, item, setting)
-    return outcome
-
-
-@contextmanager
-def _counted(usage: UsageMetadataCallbackHandler) -> Iterator[None]:
-    from langchain_core.callbacks import get_usage_metadata_callback
-
-    with get_usage_metadata_callback() as counted:
-        yield
-    usage.usage_metadata = counted.usage_metadata
-
-
-async def _judge(outcome: Outcome, item: Item, setting: Setting) -> None:
-    database = setting.databases[item.db]
-    try:
-        actual = await database.arun(outcome.query)
-    except AgentkitError as error:
-        outcome.error = str(error)
-        return
-    outcome.runs = True
-    for query in item.gold:
-        ordered = bool(ORDERS.search(item.question)) and "ORDER BY" in query.upper()
-        if same_result(await database.arun(query), actual, ordered=ordered):
-            outcome.right = True
-            return
-
-
-async def measured(
-    name: str, ask: Answers, setting: Setting, *, concurrency: int
-) -> dict[str, Any]:
-    """A row of figures for one system over all questions."""
-    at_once = asyncio.Semaphore(concurrency)
-
-    async def one(item: Item) -> Outcome:
-        async with at_once:
-            return await judged(ask, item, setting)
-
-    outcomes = await asyncio.gather(*(one(item) for item in setting.items))
-    count = len(outcomes)
-    return {
-        "system": name,
-        "execution accuracy": round(sum(o.right for o in outcomes) / count, 4),
-        "executable": round(sum(o.runs for o in outcomes) / count, 4),
-        "attempts": round(statistics.fmean(o.attempts for o in outcomes), 2),
-        "tokens": round(statistics.fmean(o.tokens for o in outcomes)),
-        "seconds": round(statistics.fmean(o.seconds for o in outcomes), 3),
-        "questions": count,
-    }
 
 
 async def measure(setting: Setting, given: argparse.Namespace) -> list[dict[str, Any]]:
