@@ -14,7 +14,7 @@ def main() -> None:
     groups.append(content["dependency-groups"]["test"])
     pins = set()
     for requirement in (requirement for group in groups for requirement in group):
-        if bound := re.fullmatch(r"([\w.-]+)(?:\[[\w,-]+\])?>=([\w.]+)", requirement):
+        if bound := re.fullmatch(r"([\w.-]+)(?:\[[\w,-]+\])?>=([\w.]+)(?:,<[\w.]+)?", requirement):
             pins.add(f"{bound[1]}=={bound[2]}")
     print("\n".join(sorted(pins, key=str.lower)))
 
