@@ -83,6 +83,15 @@ def test_a_query_that_takes_too_long_is_stopped(database):
     assert database.run("RETURN 1 AS x").rows == [(1,)]
 
 
+def test_a_product_of_everything_with_everything_is_stopped(tmp_path):
+    rows = "UNWIND range(1, 300) AS n CREATE (:Person {name: string(n)})"
+    path = ladybug_path(tmp_path, ["CREATE NODE TABLE Person(name STRING PRIMARY KEY)", rows])
+    with LadybugDatabase(path) as database, pytest.raises(QueryError, match=r"memory|may take"):
+        database.run(
+            "MATCH (a), (b), (c), (d), (e), (f), (g), (h) RETURN a.name, h.name", timeout=5
+        )
+
+
 async def test_a_query_that_is_cancelled_ends(database):
     waiting = asyncio.ensure_future(database.arun(ENDLESS))
     await asyncio.sleep(0.2)

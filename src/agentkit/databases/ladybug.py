@@ -43,6 +43,7 @@ except ImportError as missing:
 LadybugLike: TypeAlias = "str | Path | ladybug.Database"
 
 _MOST_BYTES = 20_000_000
+_BUFFER_BYTES = 512 << 20
 _SAMPLED = 20
 _SAMPLE_CHARS = 40
 _GRACE_SECONDS = 10.0
@@ -52,8 +53,8 @@ _INTERRUPT_AGAIN_SECONDS = 0.2
 class LadybugDatabase(GraphDatabase):
     """A Ladybug database that can only be read.
 
-    A path is opened in read-only mode; every query runs in a read-only transaction, within a time
-    limit and up to a number of rows.
+    A path is opened in read-only mode, with 512 MiB for what queries hold; every query runs in a
+    read-only transaction, within a time limit and up to a number of rows.
 
     Args:
         database: The path of a database, or a `ladybug.Database` that is open.
@@ -212,7 +213,9 @@ class LadybugDatabase(GraphDatabase):
         with self._opening:
             if self._database is None:
                 try:
-                    self._database = ladybug.Database(self._path, read_only=True)
+                    self._database = ladybug.Database(
+                        self._path, read_only=True, buffer_pool_size=_BUFFER_BYTES
+                    )
                 except RuntimeError as error:
                     told = shortened(" ".join(str(error).split()))
                     raise DatabaseError(f"{self._path} cannot be opened: {told}") from error
@@ -313,6 +316,8 @@ def _explained(error: RuntimeError, seconds: float) -> AgentkitError:
     told = shortened(" ".join(str(error).split()), 1_000)
     if "Interrupted" in told:
         return QueryTimeoutError(f"The query was stopped: it may take {seconds:g} seconds.")
+    if "Buffer manager" in told:
+        return QueryError(f"The query needs more memory than it may have: {told}")
     if "read-only" in told or "read only" in told.lower():
         return QueryRefusedError(f"The database refuses this query: {told}")
     if told.startswith(("IO exception", "Storage exception")):
