@@ -18,6 +18,7 @@ from agentkit.databases.graph_schema import (
     RelationshipType,
     quoted_name,
 )
+from agentkit.databases.reading import Reading, read_in_thread
 from agentkit.databases.results import QueryResult
 from agentkit.databases.schema import Column
 from agentkit.errors import (
@@ -47,7 +48,6 @@ _BUFFER_BYTES = 512 << 20
 _SAMPLED = 20
 _SAMPLE_CHARS = 40
 _GRACE_SECONDS = 10.0
-_INTERRUPT_AGAIN_SECONDS = 0.2
 
 
 class LadybugDatabase(GraphDatabase):
@@ -159,30 +159,14 @@ class LadybugDatabase(GraphDatabase):
         self, query: str, parameters: Mapping[str, Any], *, max_rows: int, seconds: float
     ) -> QueryResult:
         """Run a query in a thread; when this is cancelled, so is the query."""
-        reading = _Reading()
-        running = asyncio.ensure_future(
-            asyncio.to_thread(self._read, query, dict(parameters), max_rows, seconds, reading)
+        told = f"The query was stopped: it may take {seconds:g} seconds."
+        return await read_in_thread(
+            lambda reading: self._read(query, dict(parameters), max_rows, seconds, reading),
+            lambda connection: connection.interrupt(),
+            seconds=seconds,
+            grace=_GRACE_SECONDS,
+            late=QueryTimeoutError(told),
         )
-        try:
-            done, _ = await asyncio.wait([running], timeout=seconds + _GRACE_SECONDS)
-        except asyncio.CancelledError:
-            await self._interrupted(running, reading)
-            raise
-        if not done:
-            await self._interrupted(running, reading)
-            raise QueryTimeoutError(f"The query was stopped: it may take {seconds:g} seconds.")
-        return running.result()
-
-    async def _interrupted(self, running: asyncio.Future[QueryResult], reading: _Reading) -> None:
-        """Stop a query and wait, a while, until nothing of it is open."""
-        reading.cancelled = True
-        ends = time.monotonic() + _GRACE_SECONDS
-        while not running.done() and time.monotonic() < ends:
-            if reading.connection is not None:
-                with suppress(RuntimeError):
-                    reading.connection.interrupt()
-            await asyncio.wait([running], timeout=_INTERRUPT_AGAIN_SECONDS)
-        running.add_done_callback(lambda late: late.exception())
 
     def _read(
         self,
@@ -190,7 +174,7 @@ class LadybugDatabase(GraphDatabase):
         parameters: dict[str, Any],
         max_rows: int,
         seconds: float,
-        reading: _Reading,
+        reading: Reading,
     ) -> QueryResult:
         with self._connected() as connection:
             reading.connection = connection
@@ -228,13 +212,6 @@ class LadybugDatabase(GraphDatabase):
             yield connection
         finally:
             connection.close()
-
-
-class _Reading:
-    """What another thread needs to know to stop a query."""
-
-    connection: Any = None
-    cancelled = False
 
 
 def _existing(database: Any) -> str:

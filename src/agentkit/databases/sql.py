@@ -9,7 +9,7 @@ import time
 import uuid
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any, Self, TypeAlias, TypeVar
 
@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from agentkit._sync import run_sync
 from agentkit._text import shortened, well_formed
 from agentkit.databases.options import at_least, matches, patterns, seconds
+from agentkit.databases.reading import Reading, read_in_thread
 from agentkit.databases.results import QueryResult
 from agentkit.databases.schema import Column, Schema, Table
 from agentkit.databases.sql_engines import sql_engine
@@ -45,7 +46,6 @@ _TABLE_SECONDS = 1.0
 _SAMPLE_CHARS = 40
 _SCANNED_ROWS = 200_000
 _GRACE_SECONDS = 10.0
-_INTERRUPT_AGAIN_SECONDS = 0.2
 _PLAIN = (
     bool,
     int,
@@ -316,39 +316,22 @@ class SQLDatabase:
 
     async def _run(self, query: str, *, max_rows: int, seconds: float) -> QueryResult:
         """Run a query in a thread; when this is cancelled, so is the query."""
-        reading = _Reading()
-        running = asyncio.ensure_future(
-            asyncio.to_thread(self._read, query, max_rows, seconds, reading)
+        return await read_in_thread(
+            lambda reading: self._read(query, max_rows, seconds, reading),
+            self._sql.interrupt,
+            seconds=seconds,
+            grace=_GRACE_SECONDS,
+            late=DatabaseError(f"The database did not answer within {seconds:g} seconds."),
         )
-        try:
-            done, _ = await asyncio.wait([running], timeout=seconds + _GRACE_SECONDS)
-        except asyncio.CancelledError:
-            await self._interrupted(running, reading)
-            raise
-        if not done:
-            await self._interrupted(running, reading)
-            raise DatabaseError(f"The database did not answer within {seconds:g} seconds.")
-        return running.result()
-
-    async def _interrupted(self, running: asyncio.Future[QueryResult], reading: _Reading) -> None:
-        """Stop a query and wait, a while, until nothing of it is open."""
-        reading.cancelled = True
-        ends = time.monotonic() + _GRACE_SECONDS
-        while not running.done() and time.monotonic() < ends:
-            with suppress(Exception):  # one that comes before the query begins stops nothing
-                if reading.driver is not None:
-                    await asyncio.to_thread(self._sql.interrupt, reading.driver)
-            await asyncio.wait([running], timeout=_INTERRUPT_AGAIN_SECONDS)
-        running.add_done_callback(lambda late: late.exception())
 
     def _read(
-        self, query: str, max_rows: int, seconds: float, reading: _Reading | None = None
+        self, query: str, max_rows: int, seconds: float, reading: Reading | None = None
     ) -> QueryResult:
         with self._connected() as connection:
             try:
                 with self._sql.reading(connection, seconds):
                     if reading is not None:
-                        reading.driver = connection.connection.driver_connection
+                        reading.connection = connection.connection.driver_connection
                         if reading.cancelled:
                             raise QueryError("The query was cancelled.")
                     with self._sql.executed(connection, query) as cursor:
@@ -456,13 +439,6 @@ class SQLDatabase:
     def _source(self, table: Table) -> str:
         name = self._quoted(table.name)
         return f"{self._quoted(table.schema)}.{name}" if table.schema else name
-
-
-class _Reading:
-    """What another thread needs to know to stop a query."""
-
-    driver: Any = None
-    cancelled = False
 
 
 def _url_or_engine(database: Any) -> URL | Engine:
