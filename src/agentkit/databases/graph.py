@@ -6,6 +6,7 @@ import asyncio
 import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Self
 
 from agentkit._sync import on_loop, run_sync, shared_loop
@@ -143,6 +144,8 @@ class GraphDatabase(ABC):
         while len(known) >= _MOST_PASSED:
             known.pop(next(iter(known)), None)
         known[query] = checked
+        if checked.turns:  # so that what was put right is not checked and planned once more
+            known[checked.text] = replace(checked, turns=())
         return checked
 
     async def arun(
@@ -282,7 +285,7 @@ class GraphDatabase(ABC):
 
     def is_private(self, part: NodeType | RelationshipType, name: str) -> bool:
         """Whether a property's values may not be shown."""
-        return self.is_private_of(part.label if isinstance(part, NodeType) else part.type, name)
+        return self.is_private_of(part.name, name)
 
     def is_private_of(self, owner: str, name: str) -> bool:
         """The same by the name of the label or type."""
@@ -331,11 +334,7 @@ class GraphDatabase(ABC):
             included = self._include is None or matches(name, self._include)
             return included and not matches(name, self._exclude)
 
-        parts = {
-            name: None
-            for name, part in schema.parts.items()
-            if may_show(part.label if isinstance(part, NodeType) else part.type)
-        }
+        parts = {name: None for name, part in schema.parts.items() if may_show(part.name)}
         return schema if len(parts) == len(schema.parts) else schema.only(parts)
 
     @staticmethod

@@ -38,6 +38,11 @@ class NodeType:
     comment: str | None = None
 
     @property
+    def name(self) -> str:
+        """The label."""
+        return self.label
+
+    @property
     def full_name(self) -> str:
         """The name by which a schema holds it: the label as Cypher spells it."""
         return quoted_name(self.label)
@@ -69,6 +74,11 @@ class RelationshipType:
     properties: tuple[Column, ...] = ()
     count: int | None = None
     comment: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The type."""
+        return self.type
 
     @property
     def full_name(self) -> str:

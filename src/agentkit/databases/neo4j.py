@@ -157,11 +157,11 @@ class Neo4jDatabase(GraphDatabase):
         values that are equal to a phrase.
         """
         schema = await self.aschema()
-        searches = [self._by_words, self._by_equality]
-        found: dict[tuple[str, str], list[str]] = {}
-        for search in searches:
-            for place, values in (await search(schema, phrases)).items():
-                found.setdefault(place, []).extend(values)
+        found, equal = await asyncio.gather(
+            self._by_words(schema, phrases), self._by_equality(schema, phrases)
+        )
+        for place, values in equal.items():
+            found.setdefault(place, []).extend(values)
         return found
 
     # -- asking ------------------------------------------------------------------------------------

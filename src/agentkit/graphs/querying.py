@@ -224,6 +224,26 @@ class RepairedQuery(BaseModel):
     explanation: str = Field(default="", description="What was changed, in one sentence")
 
 
+KNOWN = {
+    "question": str,
+    "dialect": str,
+    "schema": str,
+    "values": list[str],
+    "knowledge": str,
+    "examples": str,
+}
+"""What a prompt that drafts a query is told."""
+
+TRIED = {**KNOWN, "query": str, "problem": str, "earlier": list[str]}
+"""What a prompt that repairs a query is told."""
+
+FOUND = {"question": str, "query": str, "rows": str, "notes": list[str]}
+"""What a prompt that answers from rows is told."""
+
+ANSWERED = {**FOUND, "answer": str, "problems": list[str]}
+"""What a prompt that repairs such an answer is told."""
+
+
 @dataclass(frozen=True)
 class QueryPrompts:
     """The prompts of one query language."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.tools import BaseTool
 from pydantic import BaseModel, Field
 
+from agentkit.databases.graph_schema import GraphSchema
 from agentkit.databases.graphs import graph_database
 from agentkit.databases.linking import SchemaLinker
 from agentkit.tools._database import database_tool, rows_told
@@ -56,9 +57,13 @@ def graph_tools(
         MissingExtraError: When the `neo4j` or `cypher` extra is not installed.
     """
     opened = graph_database(database)
+    linker: SchemaLinker[GraphSchema] | None = None
 
     async def describe_graph(about: str = "") -> tuple[str, list[str]]:
-        linker = SchemaLinker(await opened.aschema())
+        nonlocal linker
+        schema = await opened.aschema()
+        if linker is None or linker.schema is not schema:
+            linker = SchemaLinker(schema)
         shown = await linker.alink(about, max_tokens=_MOST_SCHEMA_TOKENS)
         return shown.render() or "The graph is empty.", list(shown.parts)
 
