@@ -19,7 +19,7 @@ from agentkit.databases.graph_schema import (
     quoted_name,
 )
 from agentkit.databases.reading import Reading, read_in_thread
-from agentkit.databases.results import QueryResult
+from agentkit.databases.results import FirstRows, QueryResult
 from agentkit.databases.schema import Column
 from agentkit.errors import (
     AgentkitError,
@@ -43,7 +43,6 @@ except ImportError as missing:
 
 LadybugLike: TypeAlias = "str | Path | ladybug.Database"
 
-_MOST_BYTES = 20_000_000
 _BUFFER_BYTES = 512 << 20
 _SAMPLED = 20
 _SAMPLE_CHARS = 40
@@ -228,19 +227,12 @@ def _existing(database: Any) -> str:
 
 def _fetched(result: Any, max_rows: int, ends: float) -> QueryResult:
     """The first rows, up to a number of rows and of bytes."""
-    rows: list[tuple[Any, ...]] = []
-    left = _MOST_BYTES
-    truncated = False
+    rows = FirstRows(max_rows)
     try:
-        while not truncated and result.has_next():
-            row = tuple(plain(value) for value in result.get_next())
-            left -= sum(len(value) for value in row if isinstance(value, str | bytes))
-            truncated = len(rows) == max_rows or left < 0
-            if not truncated:
-                rows.append(row)
+        while result.has_next() and not rows.add(tuple(map(plain, result.get_next()))):
             if time.monotonic() > ends:
                 raise QueryTimeoutError("The query was stopped: its rows took too long to read.")
-        return QueryResult(list(result.get_column_names()), rows, truncated)
+        return rows.result(list(result.get_column_names()))
     finally:
         result.close()
 

@@ -17,7 +17,7 @@ from agentkit.databases.cypher_functions import is_read_procedure
 from agentkit.databases.graph import GraphDatabase
 from agentkit.databases.graph_schema import GraphSchema, NodeType, quoted_name
 from agentkit.databases.neo4j_reflection import Neo4jReflection
-from agentkit.databases.results import QueryResult
+from agentkit.databases.results import FirstRows, QueryResult
 from agentkit.errors import (
     AgentkitError,
     ConfigurationError,
@@ -47,7 +47,6 @@ Auth: TypeAlias = "tuple[str, str] | neo4j.Auth | None"
 Result = TypeVar("Result")
 
 SCHEMES = ("neo4j", "neo4j+s", "neo4j+ssc", "bolt", "bolt+s", "bolt+ssc")
-_MOST_BYTES = 20_000_000
 _FETCHED = 2_000
 _LARGE = 500
 _GRACE_SECONDS = 20.0
@@ -325,9 +324,9 @@ async def _ask_async(
     async with driver.session(**settings) as session:
         async with await session.begin_transaction(timeout=asked.seconds) as transaction:
             result = await transaction.run(asked.query, dict(asked.parameters))
-            rows = _Rows(asked.max_rows)
+            rows = FirstRows(asked.max_rows)
             async for record in result:
-                if rows.add(record):
+                if rows.add(tuple(map(plain, record.values()))):
                     break
             columns = list(result.keys())
             summary = await result.consume()
@@ -340,44 +339,13 @@ def _ask_sync(driver: neo4j.Driver, settings: Mapping[str, Any], asked: _Asked) 
         session.begin_transaction(timeout=asked.seconds) as transaction,
     ):
         result = transaction.run(asked.query, dict(asked.parameters))
-        rows = _Rows(asked.max_rows)
+        rows = FirstRows(asked.max_rows)
         for record in result:
-            if rows.add(record):
+            if rows.add(tuple(map(plain, record.values()))):
                 break
         columns = list(result.keys())
         summary = result.consume()
         return _Answer(rows.result(columns), summary.query_type, summary.plan)
-
-
-class _Rows:
-    """The first rows, up to a number of rows and of bytes."""
-
-    def __init__(self, max_rows: int) -> None:
-        self._rows: list[tuple[Any, ...]] = []
-        self._max_rows = max_rows
-        self._left = _MOST_BYTES
-        self._truncated = False
-
-    def add(self, record: neo4j.Record) -> bool:
-        """Add a row; whether there is no room for more."""
-        row = tuple(plain(value) for value in record.values())
-        self._left -= sum(map(_size, row))
-        self._truncated = len(self._rows) == self._max_rows or self._left < 0
-        if not self._truncated:
-            self._rows.append(row)
-        return self._truncated
-
-    def result(self, columns: Sequence[str]) -> QueryResult:
-        """The rows as a result."""
-        return QueryResult(columns, self._rows, self._truncated)
-
-
-def _size(value: Any) -> int:
-    if isinstance(value, str | bytes):
-        return len(value)
-    if isinstance(value, dict):
-        return sum(map(_size, value.values()))
-    return 8 + sum(map(_size, value)) if isinstance(value, list) else 8
 
 
 def _kind_of(code: str) -> type[AgentkitError]:

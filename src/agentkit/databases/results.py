@@ -12,6 +12,7 @@ from typing import Any
 
 _NINE_DIGITS, _WITHOUT_NOISE = Context(prec=9), Context(prec=14)
 _NOTHING = Decimal("1e-9")
+_MOST_BYTES = 20_000_000
 _DAY_AND_TIME = re.compile(r"^(\d{4}-\d\d-\d\d)T(?=\d\d:)")
 _MIDNIGHT = re.compile(r"(?<=^.{10}) 00:00:00(\.0+)?$")
 
@@ -29,6 +30,41 @@ class QueryResult:
     columns: Sequence[str]
     rows: Sequence[tuple[Any, ...]]
     truncated: bool = False
+
+
+class FirstRows:
+    """The first rows of a query, up to a number of rows and of bytes.
+
+    Args:
+        max_rows: How many rows to keep.
+    """
+
+    def __init__(self, max_rows: int) -> None:
+        self._rows: list[tuple[Any, ...]] = []
+        self._max_rows = max_rows
+        self._left = _MOST_BYTES
+        self._truncated = False
+
+    def add(self, row: tuple[Any, ...]) -> bool:
+        """Add a row of plain values; whether there was no room for it."""
+        self._left -= sum(map(_size, row))
+        self._truncated = len(self._rows) == self._max_rows or self._left < 0
+        if not self._truncated:
+            self._rows.append(row)
+        return self._truncated
+
+    def result(self, columns: Sequence[str]) -> QueryResult:
+        """The rows as a result."""
+        return QueryResult(columns, self._rows, self._truncated)
+
+
+def _size(value: Any) -> int:
+    """About how many bytes a plain value takes."""
+    if isinstance(value, str | bytes):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(map(_size, value.values()))
+    return 8 + sum(map(_size, value)) if isinstance(value, list) else 8
 
 
 def result_key(result: QueryResult) -> Hashable:
