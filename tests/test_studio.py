@@ -46,7 +46,7 @@ def address(models, tmp_path_factory):
     log = tmp_path_factory.mktemp("studio") / "log.txt"
     command = [Path(sys.executable).parent / "langgraph", "dev", "--no-browser", "--no-reload"]
     environment = {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if not name.startswith("NEO4J_")},
         "LANGSMITH_TRACING": "false",
         "AGENTKIT_MODEL": "openai:scripted",
         "OPENAI_BASE_URL": models.base_url,

@@ -140,6 +140,15 @@ def test_excluded_labels_are_neither_shown_nor_named(path):
             database.check("MATCH (a)-[:LIKES]->(b) RETURN a")
 
 
+def test_relationships_that_lead_to_excluded_labels_are_not_shown(path):
+    with LadybugDatabase(path, exclude=["old*"]) as database:
+        schema = database.schema()
+    assert "Film" not in schema.render()
+    assert schema.connections == {("Person", "LIKES", "Person")}
+    assert set(schema.relationships) == {"LIKES"}
+    assert not schema.complete
+
+
 def test_the_engine_alone_refuses_a_write(database):
     with pytest.raises(QueryRefusedError):
         database.run("CREATE (:Person {name: 'Cy'})")

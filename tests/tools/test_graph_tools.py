@@ -31,7 +31,7 @@ def test_the_graph_is_described(tools):
     message = call(tools["describe_graph"])
     assert "(:City)-[:LIES_IN]->(:Country) // 1 of them" in message.content
     assert "such as 'Bern', 'Genève'" in message.content
-    assert message.artifact == ["City", "Country", "[:LIES_IN]"]
+    assert message.artifact == {"parts": ["City", "Country", "[:LIES_IN]"]}
 
 
 def test_a_query_returns_its_rows_as_text_and_as_data(tools):

@@ -32,7 +32,7 @@ def test_tables_are_listed_with_what_they_are(tools):
         "first_city (view, 1 columns)",
         "order (table, 2 columns)",
     ]
-    assert message.artifact == ["city", "first_city", "order"]
+    assert message.artifact == {"tables": ["city", "first_city", "order"]}
 
 
 def test_tables_are_described_as_ddl(tools):
@@ -40,7 +40,7 @@ def test_tables_are_described_as_ddl(tools):
     assert 'CREATE TABLE "order"' in message.content
     assert "such as 'Bern', 'Genève'" in message.content
     assert "first_city" not in message.content
-    assert message.artifact == ["order", "city"]
+    assert message.artifact == {"tables": ["order", "city"]}
 
 
 def test_an_unknown_table_is_told_with_the_nearest(tools):
@@ -57,6 +57,9 @@ def test_a_query_returns_rows_as_text_and_as_an_artifact(tools):
         "columns": ["id", "name"],
         "rows": [[1, "Bern"]],
         "truncated": True,
+        "sources": [
+            {"title": "The database's rows", "query": "SELECT id, name FROM city ORDER BY id"}
+        ],
     }
 
 

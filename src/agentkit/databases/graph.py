@@ -330,12 +330,20 @@ class GraphDatabase(ABC):
         return there is False
 
     def _permitted(self, schema: GraphSchema) -> GraphSchema:
+        """The schema without what may not be shown, nor relationships that lead only there."""
+
         def may_show(name: str) -> bool:
             included = self._include is None or matches(name, self._include)
             return included and not matches(name, self._exclude)
 
-        parts = {name: None for name, part in schema.parts.items() if may_show(part.name)}
-        return schema if len(parts) == len(schema.parts) else schema.only(parts)
+        shown, complete = {}, schema.complete
+        for name, kind in schema.relationships.items():
+            pairs = tuple(pair for pair in kind.connections if all(map(may_show, pair)))
+            complete = complete and len(pairs) == len(kind.connections)
+            if may_show(name) and (pairs or not kind.connections):
+                shown[name] = replace(kind, connections=pairs)
+        nodes = {label: part for label, part in schema.nodes.items() if may_show(label)}
+        return replace(schema, nodes=nodes, relationships=shown, complete=complete)
 
     @staticmethod
     def _is_list(part: NodeType | RelationshipType, name: str) -> bool:

@@ -10,7 +10,8 @@ from pydantic import BaseModel, Field
 from agentkit.databases.graph_schema import GraphSchema
 from agentkit.databases.graphs import graph_database
 from agentkit.databases.linking import SchemaLinker
-from agentkit.tools._database import database_tool, rows_told
+from agentkit.tools._making import make_tool
+from agentkit.tools._rows import rows_told
 
 if TYPE_CHECKING:
     from agentkit.graphs.text_to_cypher import Graph
@@ -48,8 +49,8 @@ def graph_tools(
         max_chars: Characters of rows that the model is shown.
 
     Returns:
-        LangChain tools; the artifact of `query_graph` holds `query`, `columns`, `rows` and
-        `truncated`.
+        LangChain tools; the artifact of `query_graph` holds `query`, `columns`, `rows`,
+        `truncated` and `sources`.
 
     Raises:
         ConfigurationError: When the database cannot be opened as one.
@@ -59,28 +60,30 @@ def graph_tools(
     opened = graph_database(database)
     linker: SchemaLinker[GraphSchema] | None = None
 
-    async def describe_graph(about: str = "") -> tuple[str, list[str]]:
+    async def describe_graph(about: str = "") -> tuple[str, dict[str, Any]]:
         nonlocal linker
         schema = await opened.aschema()
         if linker is None or linker.schema is not schema:
             linker = SchemaLinker(schema)
         shown = await linker.alink(about, max_tokens=_MOST_SCHEMA_TOKENS)
-        return shown.render() or "The graph is empty.", list(shown.parts)
+        return shown.render() or "The graph is empty.", {"parts": list(shown.parts)}
 
     async def query_graph(query: str) -> tuple[str, dict[str, Any]]:
         checked = await opened.acheck(query)
         result = await opened.arun(checked.cypher, max_rows=max_rows, timeout=timeout)
-        told, artifact = rows_told(checked.text, result, max_chars=max_chars)
+        told, artifact = rows_told(
+            checked.text, result, title="The graph's rows", max_chars=max_chars
+        )
         notes = [*checked.corrections, *checked.unknown]
         return "\n".join([told, *(f"Note: {note}" for note in notes)]), artifact
 
     return [
-        database_tool(
+        make_tool(
             describe_graph,
             "Show the labels, relationship types, properties and sample values of the graph.",
             About,
         ),
-        database_tool(
+        make_tool(
             query_graph,
             f"Run one read-only query on the graph, and get its rows. {opened.dialect_notes} Look "
             "at the graph first. On an error, correct the query by what the error says.",

@@ -10,7 +10,8 @@ from langchain_core.tools import BaseTool, ToolException
 from pydantic import BaseModel, Field
 
 from agentkit.databases.sql import SQLDatabase
-from agentkit.tools._database import NoArguments, database_tool, rows_told
+from agentkit.tools._making import NoArguments, make_tool
+from agentkit.tools._rows import rows_told
 
 if TYPE_CHECKING:
     from agentkit.databases.schema import Table
@@ -45,8 +46,8 @@ def sql_tools(
         max_chars: Characters of rows that the model is shown.
 
     Returns:
-        LangChain tools; the artifact of `query_database` holds `query`, `columns`, `rows` and
-        `truncated`.
+        LangChain tools; the artifact of `query_database` holds `query`, `columns`, `rows`,
+        `truncated` and `sources`.
 
     Raises:
         ConfigurationError: When the database cannot be opened as one.
@@ -54,31 +55,31 @@ def sql_tools(
     """
     opened = SQLDatabase.of(database)
 
-    async def list_tables() -> tuple[str, list[str]]:
+    async def list_tables() -> tuple[str, dict[str, Any]]:
         tables = (await opened.aschema()).tables
         listed = "\n".join(_summary(table) for table in tables.values())
-        return listed or "There are no tables.", list(tables)
+        return listed or "There are no tables.", {"tables": list(tables)}
 
-    async def describe_tables(tables: list[str]) -> tuple[str, list[str]]:
+    async def describe_tables(tables: list[str]) -> tuple[str, dict[str, Any]]:
         schema = await opened.aschema()
         known = {name.casefold(): name for name in schema.tables}
         names = [_known(name, known) for name in tables]
-        return schema.only(dict.fromkeys(names)).render(), names
+        return schema.only(dict.fromkeys(names)).render(), {"tables": names}
 
     async def query_database(query: str) -> tuple[str, dict[str, Any]]:
         checked = await opened.acheck(query)
         result = await opened.arun(checked.sql, max_rows=max_rows, timeout=timeout)
-        return rows_told(checked.sql, result, max_chars=max_chars)
+        return rows_told(checked.sql, result, title="The database's rows", max_chars=max_chars)
 
     dialect = opened.dialect
     return [
-        database_tool(list_tables, "List the tables and views of the database.", NoArguments),
-        database_tool(
+        make_tool(list_tables, "List the tables and views of the database.", NoArguments),
+        make_tool(
             describe_tables,
             "Show the columns, types, keys, comments and sample values of tables.",
             TableNames,
         ),
-        database_tool(
+        make_tool(
             query_database,
             f"Run one read-only query, in the {dialect} dialect of SQL, and get its rows. Look at "
             "the tables first. On an error, correct the query by what the error says.",
