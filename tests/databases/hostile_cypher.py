@@ -727,11 +727,47 @@ DISARMED = [
     "```cypher\nMATCH (p) DETACH DELETE p\n```",
 ]
 
-# legal, and without an end: stopped by time or by the number of rows. Two kinds are not here, as
-# they would stop the machine that runs the tests: neither engine looks at the clock within one row
-# (reduce() over a list of 10^9, range() to 10^9), and Ladybug keeps every row of a product of
-# which few columns are returned: 300^8 of them take gigabytes a second
+# no engine looks at the clock while it plans, nor within one value: the check's alone to refuse, so
+# they are never run without it
+_EXISTS = "MATCH (p:Person) WHERE {}true{} RETURN p"
+TOO_LARGE = [
+    ("UNWIND range(1, 1000000000) AS x RETURN x", "1,000,000 items"),
+    ("UNWIND range(1, 1_000_000_000) AS x RETURN x", "1,000,000 items"),
+    ("UNWIND range(0x0, 0xFFFFFFFF) AS x RETURN x", "1,000,000 items"),
+    ("UNWIND range(-1, -900000000, -1) AS x RETURN x", "1,000,000 items"),
+    ("RETURN reduce(s = 0, x IN range(1, 2000000000) | s + x) AS s", "1,000,000 items"),
+    ("RETURN size([x IN range(1, 100000000) | x]) AS s", "1,000,000 items"),
+    ("RETURN any(x IN range(1, 2000000000) WHERE x < 0) AS s", "1,000,000 items"),
+    ("RETURN [x IN range(1, 9999) | [y IN range(1, 9999) | x + y]] AS s", "1,000,000 items"),
+    (
+        "RETURN reduce(s = 0, x IN range(1, 9999) | s + reduce(t = 0, y IN range(1, 9999) | t + y))"
+        " AS s",
+        "1,000,000 items",
+    ),
+    ("UNWIND range(1, 1000 * 1000 * 1000) AS x RETURN x", "1,000,000 items"),
+    ("UNWIND range(1, toInteger(10^9)) AS x RETURN x", "1,000,000 items"),
+    ("UNWIND RaNgE(1, 2000000000) AS x RETURN x", "1,000,000 items"),
+    ("UNWIND `range`(1, 2000000000) AS x RETURN x", "1,000,000 items"),
+    ("RETURN size(repeat('x', 500000000)) AS s", "1,000,000 items"),
+    ("RETURN size(repeat(repeat('x', 100000), 100000)) AS s", "1,000,000 items"),
+    ("MATCH (p:Person) WHERE " + "NOT " * 3000 + "p.born RETURN p", "conditions"),
+    ("MATCH (p:Person) WHERE p.born = 0" + " OR p.born = 1" * 3000 + " RETURN p", "conditions"),
+    ("MATCH (p:Person) WHERE p.born = 0" + " XOR p.born = 1" * 20 + " RETURN p", "XOR"),
+    (
+        _EXISTS.format("EXISTS { MATCH (p)-[:ACTED_IN]->() WHERE " * 20, "}" * 20),
+        "subqueries inside each other",
+    ),
+    ("MATCH (p:Person)" + " OPTIONAL MATCH (p)--()" * 60 + " RETURN p", "relationships"),
+    ("MATCH (p:Person)" + "--(:Person)" * 60 + " RETURN p", "relationships"),
+    ("MATCH (p:Person)" + ", (:Movie)" * 400 + " RETURN p", "nodes"),
+    ("MATCH (p:Person)" + " WITH p" * 3000 + " RETURN p", "clauses"),
+    ("MATCH (p:Person) RETURN 1 AS n" + " UNION MATCH (p:Person) RETURN 1 AS n" * 400, "clauses"),
+    ("RETURN " + "abs(" * 400 + "1" + ")" * 400 + " AS n", "brackets inside each other"),
+]
+
+# legal, and without an end: stopped by time, by the number of rows or by the memory it may take
 _NODES = "MATCH (a), (b), (c), (d), (e), (f), (g), (h)"
+_MANY = "UNWIND range(1, 1000000) AS x UNWIND range(1, 1000) AS y"
 BOMBS = {
     "neo4j": [
         f"{_NODES} RETURN max(a.name + h.name)",
@@ -744,12 +780,12 @@ BOMBS = {
         "MATCH p = (:Hub)--+() RETURN count(p)",
         "MATCH (:Hub)--(a)--(b)--(c)--(d)--(e)--(f)--(g) RETURN max(a.name + g.name)",
         "MATCH p = allShortestPaths((a)-[*]-(b)) WHERE a <> b AND length(p) > 9 RETURN count(p)",
-        "UNWIND range(1, 1000000000) AS x RETURN x",
-        "UNWIND range(1, 1000000000) AS x RETURN max(x * 2)",
+        "UNWIND range(1, 1000000) AS x RETURN x",
+        "UNWIND range(1, 1000000) AS x UNWIND range(1, 1000000) AS y RETURN max(x * y)",
         "UNWIND range(1, 100000) AS x UNWIND range(1, 100000) AS y RETURN count(*)",
-        "UNWIND range(1, 100000000) AS x WITH collect(x) AS l RETURN size(l)",
-        "UNWIND range(1, 100000000) AS x WITH DISTINCT toString(x) AS s RETURN count(s)",
-        "UNWIND range(1, 100000000) AS x CALL (x) { MATCH (n) RETURN count(n) AS c } RETURN sum(c)",
+        f"{_MANY} WITH collect(x + y) AS l RETURN size(l)",
+        f"{_MANY} WITH DISTINCT x + ' ' + y AS s RETURN count(s)",
+        f"{_MANY} CALL (x) {{ MATCH (n) RETURN count(n) AS c }} RETURN sum(c)",
         "MATCH (a) WHERE COUNT { (a)-[*1..30]-() } > 1 RETURN count(a)",
         "MATCH (a), (b), (c), (d), (e), (f) RETURN a, b, c, d, e, f",
     ],

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from neo4j.exceptions import Neo4jError
 
 sys.path.insert(0, str(Path(__file__).parent))
-from hostile_cypher import BOMBS, DISARMED, HOSTILE, LEGAL, LEGAL_LADYBUG, filled
+from hostile_cypher import BOMBS, DISARMED, HOSTILE, LEGAL, LEGAL_LADYBUG, TOO_LARGE, filled
 
 from agentkit.databases.cypher_functions import is_read_procedure
 from agentkit.databases.cypher_guard import check_cypher
@@ -95,6 +95,10 @@ def shown(hostile):
     return f"{hostile.dialect}:{ascii(hostile.cypher)[1:60]}"
 
 
+def briefly(value):
+    return ascii(value)[1:60]
+
+
 # the check alone
 
 
@@ -116,11 +120,35 @@ def test_the_check_alone_refuses_and_names_what(hostile, tmp_path):
     assert len(str(refused.value)) < 600
 
 
+@pytest.mark.parametrize("dialect", ["neo4j", "ladybug"])
+@pytest.mark.parametrize(("query", "names"), TOO_LARGE, ids=briefly)
+def test_the_check_alone_refuses_what_no_time_limit_would_end(query, names, dialect):
+    with pytest.raises(QueryRefusedError, match=names):
+        check_cypher(query, schema_of(dialect))
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "UNWIND range(2000000000, 2000000010) AS x RETURN x",
+        "UNWIND range(0, 10000000, 100) AS x RETURN x",
+        "UNWIND range(1, 1000) AS x UNWIND range(1, 1000000) AS y RETURN x * y",
+        "MATCH p = (:Person)--() UNWIND range(0, size(nodes(p)) - 1) AS i RETURN nodes(p)[i]",
+        "MATCH (p:Person) WHERE p.born > 1000000000 RETURN p",
+        "MATCH (p:Person) WHERE p.born IN [" + "1, " * 3000 + "2] RETURN p",
+        "RETURN [range(1, 2000), range(1, 400)] AS lists",
+    ],
+    ids=briefly,
+)
+def test_what_is_long_for_a_reason_passes(query):
+    assert check_cypher(query, schema_of("neo4j")).text == query
+
+
 @pytest.mark.parametrize(
     ("dialect", "query"),
     [("neo4j", query) for query in LEGAL + BOMBS["neo4j"]]
     + [("ladybug", query) for query in LEGAL_LADYBUG + BOMBS["ladybug"]],
-    ids=lambda value: ascii(value)[1:60],
+    ids=briefly,
 )
 def test_the_check_lets_reading_queries_pass_as_they_are(dialect, query):
     checked = check_cypher(query, schema_of(dialect), excluded=["Secret"])

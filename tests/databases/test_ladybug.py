@@ -149,6 +149,30 @@ def test_relationships_that_lead_to_excluded_labels_are_not_shown(path):
     assert not schema.complete
 
 
+@pytest.mark.parametrize(
+    ("query", "named"),
+    [
+        ("COPY (RETURN 1) TO '{out}.csv'", "COPY_TO"),
+        ("EXPORT DATABASE '{out}'", "EXPORT_DATABASE|COPY_TO|not supported"),
+        ("LOAD FROM '{out}' (file_format='csv', header=false) RETURN *", "READ_CSV|No file found"),
+        ("ATTACH '{out}' AS other (dbtype lbug)", "ATTACH_DATABASE|read-only"),
+        ("INSTALL httpfs", "INSTALL_EXTENSION"),
+        ("CALL timeout=100000000", "STANDALONE_CALL"),
+        ("ANALYZE", "ANALYZE"),
+        ("CALL show_tables() RETURN *", "SHOW_TABLES"),
+        ("RETURN 1; COPY (RETURN 1) TO '{out}.csv'", "more than one statement"),
+    ],
+)
+def test_the_planner_alone_refuses_what_reaches_beyond_the_graph(database, tmp_path, query, named):
+    with pytest.raises((QueryRefusedError, QueryError), match=named):
+        database.explain(query.format(out=tmp_path / "out"))
+    assert not list(tmp_path.glob("out*"))
+
+
+def test_a_text_that_looks_like_a_plan_is_a_text(database):
+    database.explain("MATCH (p:Person) WHERE p.name = 'COPY_TO[2]' RETURN p.name")
+
+
 def test_the_engine_alone_refuses_a_write(database):
     with pytest.raises(QueryRefusedError):
         database.run("CREATE (:Person {name: 'Cy'})")

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from agentkit._text import shortened
+from agentkit.databases.cypher_bounds import check_bounds
 from agentkit.databases.cypher_directions import Turn, turned
 from agentkit.databases.cypher_functions import is_read_function, is_read_procedure
 from agentkit.databases.cypher_syntax import CypherSyntax, PropertyUse, read_syntax
@@ -99,8 +100,8 @@ def check_cypher(
     """Check that a query is one statement that reads, and compare its names with the schema's.
 
     A clause that is not known to read is refused; so is a function that is not known only to
-    compute, and a procedure that is not known only to read. An unknown name is no error, as Cypher
-    has none for it: it is reported.
+    compute, a procedure that is not known only to read, and what is too large for time limits
+    (`cypher_bounds`). An unknown name is no error, as Cypher has none for it: it is reported.
 
     Args:
         query: The query, of at most 50,000 characters.
@@ -118,6 +119,7 @@ def check_cypher(
         QueryError: When it cannot be read.
     """
     syntax = read_syntax(query)
+    check_bounds(syntax, schema.dialect)
     _check_clauses(syntax)
     _check_calls(syntax, schema.dialect, allow_functions, allow_procedures)
     _check_excluded(syntax, excluded)
@@ -169,7 +171,7 @@ def _check_excluded(syntax: CypherSyntax, excluded: Sequence[str]) -> None:
 
 
 def _check_parameters(syntax: CypherSyntax) -> None:
-    for token in syntax.tokens:
+    for token in syntax.reading.tokens:
         if token.kind == "parameter":
             raise QueryError(
                 f"The query has a parameter, {shortened(token.text, 40)}, which nobody fills in. "

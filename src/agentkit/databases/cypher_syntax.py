@@ -13,7 +13,7 @@ from agentkit.databases.cypher_patterns import (
     with_known,
 )
 from agentkit.databases.cypher_scopes import Binding, Scopes
-from agentkit.databases.cypher_tokens import Token, cypher_tokens
+from agentkit.databases.cypher_tokens import cypher_tokens
 from agentkit.databases.cypher_words import Reading
 
 __all__ = [
@@ -80,7 +80,7 @@ class CypherSyntax:
     """What a query mentions, in the order in which it stands there.
 
     Args:
-        tokens: The query's tokens.
+        reading: The query's tokens, and what each of them is.
         statements: How many statements there are.
         clauses: The clauses' keywords in upper case, and the first word of each statement
             and subquery; without WHERE, ORDER BY and other parts of clauses.
@@ -94,7 +94,7 @@ class CypherSyntax:
         filters: The texts that properties are compared with, but for those ruled out by NOT.
     """
 
-    tokens: tuple[Token, ...]
+    reading: Reading
     statements: int
     clauses: tuple[str, ...]
     procedures: tuple[str, ...]
@@ -134,7 +134,7 @@ def read_syntax(query: str) -> CypherSyntax:
     )
     labels, types = _label_uses(reading, patterns, scopes)
     return CypherSyntax(
-        tokens=tuple(tokens),
+        reading=reading,
         statements=reading.statements,
         clauses=tuple(clause for _, clause in sorted(reading.clauses.items())),
         procedures=_dotted(reading, "procedure"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from agentkit._text import shortened, well_formed
+from agentkit.databases.cypher_functions import is_read_procedure
+from agentkit.databases.cypher_syntax import read_syntax
 from agentkit.databases.graph import GraphDatabase
 from agentkit.databases.graph_schema import (
     GraphSchema,
@@ -43,6 +46,11 @@ except ImportError as missing:
 
 LadybugLike: TypeAlias = "str | Path | ladybug.Database"
 
+_STEP = re.compile(
+    r"│ +(?:(COPY_TO|EXPORT_DATABASE|ATTACH\w*|\w*EXTENSION|STANDALONE_CALL|TRANSACTION|ANALYZE)"
+    r"\[\d+\]|Function: (\w+)) +│"
+)
+"""The steps of a plan that reach files, other databases or settings, and the functions called."""
 _BUFFER_BYTES = 512 << 20
 _SAMPLED = 20
 _SAMPLE_CHARS = 40
@@ -92,7 +100,18 @@ class LadybugDatabase(GraphDatabase):
 
     async def aexplain(self, query: str) -> None:
         """Have the database plan a query, without running it."""
-        await self._aread(f"EXPLAIN {query}", {}, max_rows=1, seconds=self._timeout)
+        if read_syntax(query).statements != 1:  # it would plan the first, and run the others
+            raise QueryRefusedError("There is more than one statement. Write one query.")
+        read = await self._aread(f"EXPLAIN {query}", {}, max_rows=1, seconds=self._timeout)
+        for step, function in _STEP.findall(str(read.rows)):
+            if step or not (function == "READ_FTABLE" or self._may_call(function.lower())):
+                raise QueryRefusedError(
+                    f"The query does more than read the graph ({step or function}), so it is not "
+                    "run."
+                )
+
+    def _may_call(self, procedure: str) -> bool:
+        return is_read_procedure(procedure, self._procedures)
 
     async def aclose(self) -> None:
         """Close the database that this object opened; one that was given stays open."""

@@ -42,16 +42,20 @@ _TOTALS = (
     "CALL () { MATCH (n) RETURN count(n) AS nodes } "
     "CALL () { MATCH ()-[r]->() RETURN count(r) AS relationships } RETURN nodes, relationships"
 )
+_TEXT = (
+    "left(CASE WHEN valueType({0}) STARTS WITH 'LIST<STRING' THEN {0}[0] "
+    f"ELSE toStringOrNull({{0}}) END, {_SAMPLE_CHARS})"
+)
 _SEEN = (
-    "min(value) AS least, max(value) AS most WITH labels, collect([key, "
-    "[each IN [least, most] | valueType(each)], [each IN [least, most] | left(CASE "
-    "WHEN valueType(each) STARTS WITH 'LIST<STRING' THEN each[0] "
-    f"ELSE toStringOrNull(each) END, {_SAMPLE_CHARS})]]) AS properties "
-    "RETURN collect([labels, properties]) AS rows"
+    "min(value) AS least, max(value) AS most WITH labels, collect(key) AS keys, "
+    "collect(valueType(least) + '|' + valueType(most)) AS types, "
+    f"collect(coalesce({_TEXT.format('least')}, '')) AS least, "
+    f"collect(coalesce({_TEXT.format('most')}, '')) AS most "
+    "RETURN collect([labels, keys, types, least, most]) AS rows"
 )
 """Of each property the least and the greatest value, which are of two types where types are mixed.
 
-All in one row: the driver takes longer over a thousand rows than over a list of as many.
+All in one row, of flat lists: the driver takes longer over many rows, and over lists in lists.
 """
 _LABELS = (
     "MATCH (n) WITH labels(n) AS labels, count(*) AS count RETURN collect([labels, count]) AS rows"
@@ -91,13 +95,13 @@ class _Properties:
     samples: dict[str, dict[str, list[str]]] = field(default_factory=dict)
 
     def add(self, rows: Iterable[Sequence[Any]]) -> None:
-        """Add rows of labels, and of each property its name, types and samples."""
-        for labels, properties in rows:
+        """Add rows of labels, and of their properties the names, types and samples."""
+        for labels, *properties in rows:
             for label in labels:
                 types = self.types.setdefault(label, {})
                 samples = self.samples.setdefault(label, {})
-                for key, kinds, texts in properties:
-                    types.setdefault(key, set()).update(kinds)
+                for key, kinds, *texts in zip(*properties, strict=True):
+                    types.setdefault(key, set()).update(kinds.split("|"))
                     known = samples.setdefault(key, [])
                     known.extend(text for text in texts if text and text not in known)
 

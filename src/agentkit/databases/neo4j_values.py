@@ -25,15 +25,20 @@ def plain(value: Any) -> Any:
     """
     if isinstance(value, str):
         return well_formed(value)
+    if isinstance(value, list):
+        return list(map(plain, value))
+    return value if isinstance(value, _PLAIN) else _rarer(value)
+
+
+def _rarer(value: Any) -> Any:
+    """What a result may not hold by the ten thousand."""
     if isinstance(value, Node | Relationship | Path):
         return _element(value)
     if isinstance(value, Date | DateTime | Time | Duration | Point):
         return _moment_or_place(value)
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [plain(item) for item in value]
-    return value if isinstance(value, _PLAIN) else str(value)
+    return list(map(plain, value)) if isinstance(value, tuple | set | frozenset) else str(value)
 
 
 def _element(value: Node | Relationship | Path) -> dict[str, Any]:

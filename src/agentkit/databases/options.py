@@ -18,6 +18,8 @@ def patterns(name: str, given: Any) -> list[str]:
 
 def matches(name: str, given: Sequence[str]) -> bool:
     """Whether a name matches a pattern (`fnmatch`), without case."""
+    if not given:
+        return False
     folded = name.casefold()
     return any(fnmatch.fnmatchcase(folded, pattern.casefold()) for pattern in given)
 

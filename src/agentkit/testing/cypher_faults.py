@@ -46,7 +46,7 @@ def wrong_case_literal(query: str, dialect: str) -> str | None:  # noqa: ARG001 
         swapped = compared.value.swapcase()
         if compared.ignore_case or swapped == compared.value:
             continue
-        for token in syntax.tokens:
+        for token in syntax.reading.tokens:
             if token.kind == "string" and token.value == compared.value:
                 wrong = _with(query, token.start, token.end, _string(swapped))
                 # the same text may stand where it is not compared
