@@ -34,7 +34,10 @@ def test_importing_a_graph_imports_no_extra():
     assert found.isdisjoint({"lancedb", "numpy", "llama_index", "openai", "xllamacpp"})
 
 
-@pytest.mark.parametrize("package", ["agentkit", "agentkit.retrieval", "agentkit.local"])
+@pytest.mark.parametrize(
+    "package",
+    ["agentkit", "agentkit.retrieval", "agentkit.local", "agentkit.tools", "agentkit.middleware"],
+)
 def test_every_public_name_can_be_imported(package):
     module = importlib.import_module(package)
     for name in module.__all__:
@@ -44,7 +47,9 @@ def test_every_public_name_can_be_imported(package):
         _ = module.nonsense
 
 
-@pytest.mark.parametrize("name", ["agentkit", "agentkit.retrieval"])
+@pytest.mark.parametrize(
+    "name", ["agentkit", "agentkit.retrieval", "agentkit.tools", "agentkit.middleware"]
+)
 def test_what_is_imported_when_used_is_what_is_listed(name):
     listed = f"import {name} as p; print(*[n for n in dir(p) if n in p.__all__])"
     done = subprocess.run(

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from agentkit.graphs.retriever import GraphRetriever
     from agentkit.graphs.text_to_cypher import create_text_to_cypher
     from agentkit.graphs.text_to_sql import create_text_to_sql
+    from agentkit.graphs.tool_agent import create_tool_agent
     from agentkit.models import chat_model, embeddings
     from agentkit.prompts import Prompt, PromptSet, prompts_of
     from agentkit.retrieval.index import Index
@@ -48,6 +49,7 @@ __all__ = [
     "create_rag",
     "create_text_to_cypher",
     "create_text_to_sql",
+    "create_tool_agent",
     "embeddings",
     "ingest",
     "prompts_of",
@@ -74,6 +76,7 @@ __getattr__, __dir__ = lazy_names(
         "create_rag": "graphs.rag",
         "create_text_to_cypher": "graphs.text_to_cypher",
         "create_text_to_sql": "graphs.text_to_sql",
+        "create_tool_agent": "graphs.tool_agent",
         "embeddings": "models",
         "ingest": "retrieval.ingestion",
         "prompts_of": "prompts",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypeAlias
 
 from langchain_core.documents import Document
 from typing_extensions import TypedDict
@@ -87,6 +88,34 @@ class AnswerRepaired(TypedDict):
     answer: str
 
 
+class ToolCalled(TypedDict):
+    """A tool begins to run."""
+
+    type: Literal["tool_called"]
+    tool: str
+    arguments: Mapping[str, Any]
+
+
+class ToolFinished(TypedDict):
+    """A tool call has ended; the fields are those of `agentkit.middleware.ToolCallRecord`."""
+
+    type: Literal["tool_finished"]
+    number: int
+    tool: str
+    arguments: Mapping[str, Any]
+    seconds: float
+    tokens: int
+    outcome: str
+    sources: Sequence[Mapping[str, Any]]
+
+
+class ToolsSelected(TypedDict):
+    """Of many tools, the ones that the model is offered for this question."""
+
+    type: Literal["tools_selected"]
+    tools: list[str]
+
+
 class StepFailed(TypedDict):
     """A step failed and the graph went on without it.
 
@@ -117,6 +146,9 @@ Event: TypeAlias = (
     | QueriesDrafted
     | QueryTried
     | AnswerRepaired
+    | ToolCalled
+    | ToolFinished
+    | ToolsSelected
     | StepFailed
     | Notice
 )

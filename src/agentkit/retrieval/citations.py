@@ -220,6 +220,12 @@ def _cited_statements(answer: str) -> Iterator[tuple[str, re.Match[str]]]:
         yield statement, mark
 
 
+def cited_numbers(answer: str) -> list[int]:
+    """The numbers that an answer cites, each once, in the order of the text."""
+    marks = (mark["mark"] for mark in _MARK.finditer(answer) if mark["mark"])
+    return list(dict.fromkeys(number for mark in marks for number in _numbers(mark)))
+
+
 def _numbers(mark: str) -> list[int]:
     return [int(number) for number in re.findall(r"\d+", mark)]
 

@@ -1,0 +1,37 @@
+"""Middleware for LangChain's `create_agent`: what `create_tool_agent` adds to it, for your own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agentkit._lazy import lazy_names
+
+if TYPE_CHECKING:
+    from agentkit.middleware.limits import AnswerWithinLimits, Limits
+    from agentkit.middleware.permissions import approval
+    from agentkit.middleware.results import ToolCallRecord, ToolResults
+    from agentkit.middleware.running import ToolRuns
+    from agentkit.middleware.selection import ToolSelection
+
+__all__ = [
+    "AnswerWithinLimits",
+    "Limits",
+    "ToolCallRecord",
+    "ToolResults",
+    "ToolRuns",
+    "ToolSelection",
+    "approval",
+]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "AnswerWithinLimits": "limits",
+        "Limits": "limits",
+        "ToolCallRecord": "results",
+        "ToolResults": "results",
+        "ToolRuns": "running",
+        "ToolSelection": "selection",
+        "approval": "permissions",
+    },
+)

@@ -1,0 +1,32 @@
+"""Serving graphs to programs that are not Python."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agentkit._lazy import lazy_names
+
+if TYPE_CHECKING:
+    from agentkit.serving.graphs_file import ServedGraph, load_graphs
+    from agentkit.serving.mcp import http_app, mcp_server, reserved_stdio, serve_stdio
+
+__all__ = [
+    "ServedGraph",
+    "http_app",
+    "load_graphs",
+    "mcp_server",
+    "reserved_stdio",
+    "serve_stdio",
+]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "ServedGraph": "graphs_file",
+        "http_app": "mcp",
+        "load_graphs": "graphs_file",
+        "mcp_server": "mcp",
+        "reserved_stdio": "mcp",
+        "serve_stdio": "mcp",
+    },
+)
