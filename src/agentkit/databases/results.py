@@ -91,7 +91,21 @@ def same_result(expected: QueryResult, actual: QueryResult, *, ordered: bool = F
         return True
     wanted = [tuple(map(_comparable, row)) for row in expected.rows]
     found = [tuple(map(_comparable, row)) for row in actual.rows]
-    return _columns_match(wanted, found, [], ordered=ordered)
+    return _has_columns_for(wanted, found) and _columns_match(wanted, found, [], ordered=ordered)
+
+
+def _has_columns_for(
+    wanted: Sequence[tuple[Hashable, ...]], found: Sequence[tuple[Hashable, ...]]
+) -> bool:
+    """Whether there are enough columns that differ, of each content, to choose from at all."""
+    needed, there = _kinds(wanted), _kinds(found)
+    return all(number <= there[kind] for kind, number in needed.items())
+
+
+def _kinds(rows: Sequence[tuple[Hashable, ...]]) -> Counter[Hashable]:
+    """How many different columns have the same values, in whatever order."""
+    columns = set(zip(*rows, strict=True))
+    return Counter(frozenset(Counter(column).items()) for column in columns)
 
 
 def _columns_match(
