@@ -3,6 +3,7 @@
 import asyncio
 import datetime
 import gc
+import importlib
 import os
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command, interrupt
 from pydantic import BaseModel
 
-from agentkit.errors import ConfigurationError
+from agentkit.errors import ConfigurationError, MissingExtraError
 from agentkit.testing import Reply, Script, ScriptedChatModel
 from agentkit.tools import sql_tools
 from agentkit.tools._making import declared, is_untrusted, make_tool, permission_of
@@ -346,6 +347,24 @@ def test_a_process_that_died_is_told_and_replaced(make):
     assert run(made, "1 + 1").content == "Result: 2"
 
 
+async def test_a_tool_that_is_closed_while_code_runs_lets_it_end(make):
+    started, release = asyncio.Event(), asyncio.Event()
+
+    async def wait():
+        started.set()
+        await release.wait()
+        return "waited"
+
+    made = make(functions=[wait], timeout=60)
+    call = asyncio.create_task(made.ainvoke(request("await wait()"), thread("a")))
+    await started.wait()
+    closing = asyncio.create_task(made.aclose())
+    release.set()
+    await closing
+    assert (await call).status == "success"
+    assert (await made.ainvoke(request("1"), thread("a"))).content == "Result: 1"
+
+
 async def test_a_cancelled_call_leaves_the_tool_working(make):
     started = asyncio.Event()
 
@@ -614,6 +633,13 @@ def test_what_a_function_gives_and_gets_are_copies(make):
     assert run(made, "mine").content == "Result: {'rows': [], 'x': 1}"
 
 
+def test_text_that_utf8_cannot_hold_is_an_error_of_the_code(make):
+    def broken():
+        return "\ud800"
+
+    assert "Error: " in run(make(functions=[broken]), "broken()").content
+
+
 class Word(BaseModel):
     word: str
     times: int = 1
@@ -815,6 +841,13 @@ def test_the_clock_is_in_utc(python):
 def test_the_description_names_the_limits(make):
     description = make(timeout=7, max_memory=32 * 2**20).description
     assert "stopped after 7 seconds or at 32 MiB" in description
+
+
+def test_the_extra_is_named_where_the_interpreter_is_not_installed(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pydantic_monty", None)
+    monkeypatch.delitem(sys.modules, "agentkit.tools._sandbox")
+    with pytest.raises(MissingExtraError, match=r"pip install 'agentkit-graphs\[python\]'"):
+        importlib.import_module("agentkit.tools._sandbox")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")

@@ -48,7 +48,8 @@ from agentkit.middleware.results import (
 )
 from agentkit.middleware.running import ToolRuns
 from agentkit.middleware.selection import ToolSelection
-from agentkit.models import chat_model
+from agentkit.middleware.small_models import results_told
+from agentkit.models import chat_model, most_choices
 from agentkit.prompts import Prompt, PromptOverrides
 from agentkit.retrieval.citations import cited_numbers
 from agentkit.tools._making import Permission, declared, permission_of
@@ -167,13 +168,15 @@ class Conversation(AgentMiddleware[ToolAgentState, Any, Any]):
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
     ) -> ModelResponse[Any]:
         """Ask the model of the run."""
-        return handler(self._as_set(request))
+        asked = self._as_set(request)
+        return _in_place_of(asked) or handler(asked)
 
     async def awrap_model_call(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], Any]
     ) -> ModelResponse[Any]:
         """The same as `wrap_model_call`, async."""
-        return cast("ModelResponse[Any]", await handler(self._as_set(request)))
+        asked = self._as_set(request)
+        return _in_place_of(asked) or cast("ModelResponse[Any]", await handler(asked))
 
     def after_agent(self, state: ToolAgentState, runtime: Runtime[Any]) -> dict[str, Any]:  # noqa: ARG002
         """Tell the answer, and what it cites."""
@@ -202,6 +205,8 @@ class Conversation(AgentMiddleware[ToolAgentState, Any, Any]):
         tools = [_described(each, prompts) for each in request.tools]
         if any(new is not old for new, old in zip(tools, request.tools, strict=True)):
             changes["tools"] = tools
+        if most_choices(settings.chat_model) is not None and request.tools:
+            changes["tool_choice"] = "any"  # it calls one only when it has to
         return request.override(**changes) if changes else request
 
 
@@ -227,6 +232,11 @@ class LongConversations(ContextEditingMiddleware[Any, Any]):
         if count_tokens_approximately(request.messages) <= self._trigger:
             return cast("ModelResponse[Any]", await handler(request))
         return await super().awrap_model_call(request, handler)
+
+
+def _in_place_of(asked: ModelRequest[Any]) -> ModelResponse[Any] | None:
+    """The results as they are, where the model could make no answer of them."""
+    return None if most_choices(asked.model) is None else results_told(asked)
 
 
 def _described(given: BaseTool | dict[str, Any], prompts: Mapping[str, Any]) -> Any:

@@ -263,7 +263,7 @@ class _Run:
                 f"TimeoutError: the code, with the functions it called, took longer than "
                 f"{seconds:g} seconds"
             )
-        except MontyError as error:
+        except (MontyError, RuntimeError) as error:  # the latter where it was closed meanwhile
             outcome.error = f"The sandbox's process ended: {shortened(str(error))}"
         finally:
             for task in self._awaited.values():
@@ -275,7 +275,7 @@ class _Run:
         while not isinstance(at, MontyComplete):
             if isinstance(at, AsyncFutureSnapshot):
                 at = await at.resume(await self._settled(at.pending_call_ids))
-            elif isinstance(at, AsyncFunctionSnapshot) and at.function_name in self._functions:
+            elif isinstance(at, AsyncFunctionSnapshot) and not at.is_os_function:
                 at = await at.resume(await self._answer(at))
             else:
                 at = await at.resume_auto()  # files and modules are refused, unknown names too
@@ -287,7 +287,9 @@ class _Run:
         outcome.stdout += text[: self._limits.output - len(outcome.stdout)]
 
     async def _answer(self, at: AsyncFunctionSnapshot) -> Any:
-        function = self._functions[at.function_name]
+        function = self._functions.get(at.function_name)
+        if function is None:
+            return {"exception": NameError(f"name {at.function_name!r} is not defined")}
         called = self._called(function, at.args, at.kwargs)
         if not function.awaits:
             return await called
