@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 from agentkit import Index
 from agentkit.cli import app
 from agentkit.diagnosis import diagnose
-from agentkit.testing import ModelServer, Script
+from agentkit.testing import ModelServer, Reply, Script
+from tests.support.mcp_servers import PROGRAM
 
 pytestmark = pytest.mark.local
 
@@ -304,3 +305,78 @@ def test_a_graph_that_cannot_be_opened_is_told_without_a_traceback(database, tol
     assert told in done.stderr
     assert "Traceback" not in done.stderr
     assert "s3cret" not in done.stderr
+
+
+# -- the agent -------------------------------------------------------------------------------------
+
+TASK = "What is 6 times 7?"
+
+
+def calling(name, **arguments):
+    return Reply(tool_calls=[{"name": name, "args": arguments}])
+
+
+def test_an_agent_shows_its_steps_and_says_what_it_used(served):
+    served(Script([calling("python", code="6 * 7"), "It is 42 [1]."]))
+    done = run("agent", TASK, "--tools", "python")
+    assert done.exit_code == 0
+    assert '→ python {"code": "6 * 7"}' in done.stderr
+    assert "[1] python, " in done.stderr
+    assert done.stdout.splitlines() == ["It is 42 [1].", '[1] python: {"code": "6 * 7"}']
+
+
+def test_an_agent_searches_documents_and_cites_them(served, index):
+    served(Script([calling("search_documents", query="keep a book"), "Four weeks [1]."]))
+    done = run("agent", QUESTION, "--tools", "documents", "--index", index, "--json", "--quiet")
+    printed = json.loads(done.stdout)
+    assert printed["answer"] == "Four weeks [1]."
+    assert printed["citations"][0]["tool"] == "search_documents"
+    assert printed["trace"][0]["outcome"] == "ok"
+
+
+@pytest.fixture
+def servers(tmp_path):
+    file = tmp_path / "mcp.json"
+    file.write_text(json.dumps({"mcpServers": {"ref": PROGRAM}}))
+    return file
+
+
+def test_a_call_that_may_write_is_rejected_where_nobody_can_approve_it(served, servers):
+    script = Script([calling("ref_add", a=1, b=2), "Nobody approved it."])
+    served(script)
+    done = run("agent", TASK, "--tools", "", "--mcp", servers)
+    assert done.exit_code == 0
+    assert "The agent wants to call ref_add." in done.stderr
+    assert "Nobody is there to approve it." in script.calls[1].text
+    assert "ref_add rejected" in done.stderr
+
+
+def test_a_tool_that_is_approved_beforehand_runs(served, servers):
+    script = Script([calling("ref_add", a=1, b=2), "It is 3 [1]."])
+    served(script)
+    done = run("agent", TASK, "--tools", "", "--mcp", servers, "--approve", "ref_add")
+    assert done.stdout.startswith("It is 3 [1].")
+    assert "<untrusted>\n3\n</untrusted>" in script.calls[1].text
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--tools", "nonsense"], "There are no tools 'nonsense'. There are: web,"),
+        (["--tools", "sql"], "The tools 'sql' need --database."),
+        (["--tools", "documents", "--index", "missing"], "There is no index at 'missing'"),
+        (["--tools", "python", "--approve", "shell"], "There is no tool 'shell'."),
+    ],
+)
+def test_an_agent_that_cannot_be_made_is_told_without_a_traceback(options, told, workspace):
+    done = command("agent", TASK, *options)
+    assert done.returncode == 1
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_file_of_servers_that_is_none_is_told(workspace):
+    (workspace / "mcp.json").write_text("[]")
+    done = command("agent", TASK, "--tools", "", "--mcp", "mcp.json")
+    assert done.returncode == 1
+    assert "No MCP servers can be read from mcp.json" in done.stderr

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from agentkit.cli import app
-from agentkit.testing import ModelServer, Script
+from agentkit.testing import ModelServer, Reply, Script
 
 pytestmark = pytest.mark.local
 
@@ -19,6 +19,11 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 ABOUT_CLIMATE = "MATCH (p:Paper)-[:ABOUT]->(:Topic {name: 'Climate'}) RETURN count(p) AS papers"
+CALLS = [
+    {"name": "book_room", "args": {"room": "3", "hour": 10}},
+    {"name": "search_documents", "args": {"query": "loan period of books"}},
+]
+BOOKED = "Room 3 is booked for 10:00 [1]. Books may be kept for four weeks [2]."
 IN_GERMANY = "SELECT COUNT(*) AS customers FROM customer WHERE country = 'Germany'"
 
 
@@ -49,6 +54,7 @@ def test_the_programs_run_one_after_the_other(workspace, monkeypatch):
         .when("Answer the question from the rows", reply="14 customers live in Germany.")
         .when("Rewrite the last question", reply="When is the library open on Sundays?")
         .when("Answer the question", reply="Four weeks [1].")
+        .when("Do what is asked", reply=[Reply(tool_calls=CALLS), BOOKED])
     )
     with ModelServer(script) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
@@ -62,7 +68,11 @@ def test_the_programs_run_one_after_the_other(workspace, monkeypatch):
     answers = [result["answer"] for result in results]
     assert "14 customers live in Germany." in answers
     assert results[answers.index("14 customers live in Germany.")]["rows"] == [[14]]
-    assert (answers[-1], results[-1]["rows"]) == ("91 papers are about Climate.", [[91]])
+    assert results[answers.index("91 papers are about Climate.")]["rows"] == [[91]]
+    assert [citation["tool"] for citation in results[answers.index(BOOKED)]["citations"]] == [
+        "book_room",
+        "search_documents",
+    ]
     assert any("second reading room" in document.page_content for document in names["documents"])
 
 

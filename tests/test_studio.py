@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from langgraph_sdk import get_client
 
-from agentkit.testing import ModelServer, Script
+from agentkit.testing import ModelServer, Reply, Script
 
 pytestmark = [pytest.mark.local, pytest.mark.studio, pytest.mark.timeout(300)]
 
@@ -17,6 +17,8 @@ ROOT = Path(__file__).parent.parent
 QUESTION = {"question": "How long may I keep a book?"}
 GRAPHS = ["rag", "hyde_rag", "fusion_rag"]
 QUERIES = ["text_to_sql", "text_to_cypher"]
+AGENT = "agent"
+SIX_TIMES_SEVEN = {"name": "python", "args": {"code": "6 * 7"}}
 COUNT = "SELECT COUNT(*) AS customers FROM customer"
 COUNT_TOPICS = "MATCH (t:Topic) RETURN count(t) AS topics"
 
@@ -33,6 +35,7 @@ def models():
         .when("query on a graph returned", reply="There are 21 topics.")
         .when("Answer the question from the rows", reply="There are 120 customers.")
         .when("Answer the question", reply="Four weeks [1].")
+        .when("What is 6 times 7?", reply=[Reply(tool_calls=[SIX_TIMES_SEVEN]), "It is 42 [1]."])
     )
     with ModelServer(script) as server:
         yield server
@@ -88,7 +91,7 @@ async def client(address):
 
 async def test_every_graph_is_listed_with_its_description(client):
     assistants = await client.assistants.search()
-    assert {assistant["graph_id"] for assistant in assistants} == {*GRAPHS, *QUERIES}
+    assert {assistant["graph_id"] for assistant in assistants} == {*GRAPHS, *QUERIES, AGENT}
     assert all(assistant["description"] for assistant in assistants)
 
 
@@ -183,3 +186,28 @@ async def test_the_history_of_a_thread_can_be_read_and_forked(client):
 async def test_a_wrong_question_is_an_error_that_says_so(client):
     with pytest.raises(Exception, match="question is empty"):
         await client.runs.wait(None, "rag", input={"question": " "})
+
+
+async def test_the_agent_calls_its_tools_and_shows_each_call(client):
+    thread = await client.threads.create()
+    events, values = [], {}
+    async for part in client.runs.stream(
+        thread["thread_id"],
+        AGENT,
+        input={"question": "What is 6 times 7?"},
+        stream_mode=["custom", "values"],
+    ):
+        assert part.event != "error", part.data
+        if part.event == "custom":
+            events.append(part.data["type"])
+        elif part.event == "values":
+            values = part.data
+    assert values["answer"] == "It is 42 [1]."
+    assert [(call["tool"], call["outcome"]) for call in values["trace"]] == [("python", "ok")]
+    assert values["citations"][0]["tool"] == "python"
+    assert events == ["tool_called", "tool_finished"]
+    assistant = (await client.assistants.search(graph_id=AGENT))[0]
+    schemas = await client.assistants.get_schemas(assistant["assistant_id"])
+    form = schemas["context_schema"]["properties"]
+    assert {"model", "max_tool_calls", "approved", "prompts"} <= form.keys()
+    assert all(field["description"] for field in form.values())

@@ -25,6 +25,7 @@ from agentkit.cli.console import (
     no_event,
     out,
 )
+from agentkit.cli.documents import DEFAULT_INDEX, IndexOption
 from agentkit.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -47,9 +48,7 @@ def agent(
         ),
     ] = "web,python",
     model: ModelOption = None,
-    index: Annotated[
-        Path | None, typer.Option(help="The index that `documents` searches.", file_okay=False)
-    ] = None,
+    index: IndexOption = DEFAULT_INDEX,
     database: Annotated[
         str | None, typer.Option(help="What `sql` reads: a SQLAlchemy URL, or a SQLite file.")
     ] = None,
@@ -106,7 +105,7 @@ def _made(name: str, places: Mapping[str, Any]) -> Sequence[BaseTool]:
     from agentkit import tools
 
     if name in places and places[name] is None:
-        option = {"documents": "--index", "sql": "--database", "cypher": "--graph"}[name]
+        option = {"sql": "--database", "cypher": "--graph"}[name]
         raise ConfigurationError(f"The tools {name!r} need {option}.")
     kinds: dict[str, Callable[[], Sequence[BaseTool]]] = {
         "web": lambda: [tools.web_search(), tools.read_page()],

@@ -13,7 +13,8 @@ from agentkit._sync import run_sync
 from agentkit.errors import AgentkitError, ConfigurationError
 
 Permission: TypeAlias = Literal["read", "write", "danger"]
-"""What a tool may do: read only; change something; do what cannot be undone, or run code."""
+"""What a tool may do: read only; change something; do what cannot be undone, or run what it
+is given outside a sandbox."""
 
 _KEY = "agentkit"
 

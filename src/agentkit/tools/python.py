@@ -211,7 +211,8 @@ def _description(functions: Sequence[HostFunction], limits: Limits) -> str:
         "The code runs in a sandbox with a subset of Python 3.14. It can import, each in part, "
         f"{', '.join(sorted(MODULES))}; no other module and no third-party package. There are no "
         "files, no network, no environment variables and no other processes; sleeping takes no "
-        f"time, and the clock is in UTC. Not supported: {'; '.join(NOT_SUPPORTED)}.\n"
+        "time, and the clock is in UTC. Generator expressions, map, filter and zip are computed at "
+        f"once. Not supported: {'; '.join(NOT_SUPPORTED)}.\n"
         f"It is stopped after {limits.seconds:g} seconds or at {limits.memory / 2**20:g} MiB of "
         "memory, and its variables are then lost."
     )
