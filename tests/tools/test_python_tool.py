@@ -830,6 +830,19 @@ def test_everyday_python_runs(python, code):
     assert message.artifact["result"] is not None
 
 
+@pytest.mark.parametrize(
+    "lazy", ["(print(x) for x in [1])", "map(print, [1])", "filter(print, [1])", "zip(Prints())"]
+)
+def test_what_python_computes_late_is_computed_at_once(python, lazy):
+    iterator = (
+        "class Prints:\n    done = False\n    def __iter__(self):\n        return self\n"
+        "    def __next__(self):\n        if self.done:\n            raise StopIteration\n"
+        "        self.done = True\n        print(1)\n"
+    )
+    assert run(python, f"{iterator}x = {lazy}").artifact["stdout"] == "1\n"
+    assert "Generator expressions, map, filter and zip are computed at once." in python.description
+
+
 def test_the_clock_is_in_utc(python):
     told = run(python, "from datetime import datetime\ndatetime.now().isoformat()")
     now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
