@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, NotRequired, TypeAlias, Unpack, cast
 
 from langchain.agents import create_agent
 from langchain.agents.middleware import (
     AgentMiddleware,
     ContextEditingMiddleware,
+    ExtendedModelResponse,
     ModelFallbackMiddleware,
     ModelRequest,
     ModelResponse,
@@ -22,15 +24,21 @@ from langchain.agents.middleware.context_editing import ClearToolUsesEdit
 from langchain.agents.middleware.types import OmitFromInput, OmitFromOutput
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, SystemMessage
-from langchain_core.messages.utils import count_tokens_approximately
+from langchain_core.messages import (
+    AIMessage,
+    AnyMessage,
+    BaseMessage,
+    HumanMessage,
+    SystemMessage,
+    convert_to_messages,
+)
 from langchain_core.tools import BaseTool, tool
 from langgraph.cache.base import BaseCache
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.prebuilt.tool_node import ToolCallRequest
 from langgraph.runtime import Runtime
 from langgraph.store.base import BaseStore
-from langgraph.types import Checkpointer, Overwrite
+from langgraph.types import Checkpointer, Command, Overwrite
 from pydantic import Field
 from typing_extensions import TypedDict
 
@@ -49,6 +57,7 @@ from agentkit.middleware.results import (
 from agentkit.middleware.running import ToolRuns
 from agentkit.middleware.selection import ToolSelection
 from agentkit.middleware.small_models import results_told
+from agentkit.middleware.together import Together
 from agentkit.models import chat_model, most_choices
 from agentkit.prompts import Prompt, PromptOverrides
 from agentkit.retrieval.citations import cited_numbers
@@ -61,6 +70,8 @@ ToolLike: TypeAlias = "BaseTool | Callable[..., Any] | AgentGraph"
 _MANY_TOOLS = 36
 _EARLIER_RECORDS = 200
 _KEPT_RESULTS = 4
+_MESSAGE_CHARS = 80
+_CHARS_A_TOKEN = 4  # as LangChain counts
 
 # -- context ---------------------------------------------------------------------------------------
 
@@ -139,17 +150,14 @@ def description_prompt(tool: BaseTool) -> Prompt[str]:
     return Prompt(f"agent.tool.{tool.name}", tool.description or tool.name, {"task": str}, str)
 
 
-class Conversation(AgentMiddleware[ToolAgentState, Any, Any]):
-    """Reads the question, asks the run's model with the run's prompts, and tells the answer."""
-
-    state_schema = ToolAgentState
+class Conversation:
+    """How a run begins and ends: what goes in, and what comes out."""
 
     def __init__(self, context: type[ToolAgentContext]) -> None:
-        super().__init__()
         self._context = context
 
-    def before_agent(self, state: ToolAgentState, runtime: Runtime[Any]) -> dict[str, Any]:
-        """Read the question, and begin a trace."""
+    def begun(self, state: Mapping[str, Any], runtime: Runtime[Any]) -> dict[str, Any]:
+        """The question as a message, where it is not among the messages yet, and a new trace."""
         settings = self._context.of_run(runtime)
         asked = read_input(state, max_chars=settings.max_question_chars)
         before = [*(state.get("earlier") or ()), *(state.get("trace") or ())]
@@ -160,9 +168,104 @@ class Conversation(AgentMiddleware[ToolAgentState, Any, Any]):
             "trace": Overwrite([]),
         }
 
+    def ended(self, state: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer, and what it cites."""
+        answer = _answer(state)
+        records = [*(state.get("earlier") or ()), *(state.get("trace") or ())]
+        known = {record["number"]: record for record in records}
+        numbers = [number for number in cited_numbers(answer) if number in known]
+        return {"answer": answer, "citations": [_citation(known[number]) for number in numbers]}
+
+
+class ConversationNodes(AgentMiddleware[ToolAgentState, Any, Any]):
+    """Begins and ends a run in nodes, between which other middleware has its own."""
+
+    state_schema = ToolAgentState
+
+    def __init__(self, conversation: Conversation) -> None:
+        super().__init__()
+        self._conversation = conversation
+
+    def before_agent(self, state: ToolAgentState, runtime: Runtime[Any]) -> dict[str, Any]:
+        """Read the question, and begin a trace."""
+        return self._conversation.begun(state, runtime)
+
     async def abefore_agent(self, state: ToolAgentState, runtime: Runtime[Any]) -> dict[str, Any]:
         """The same as `before_agent`, async."""
-        return self.before_agent(state, runtime)
+        return self._conversation.begun(state, runtime)
+
+    def after_agent(self, state: ToolAgentState, runtime: Runtime[Any]) -> dict[str, Any]:  # noqa: ARG002
+        """Tell the answer, and what it cites."""
+        return self._conversation.ended(state)
+
+    async def aafter_agent(self, state: ToolAgentState, runtime: Runtime[Any]) -> dict[str, Any]:  # noqa: ARG002
+        """The same as `after_agent`, async."""
+        return self._conversation.ended(state)
+
+
+class ConversationInCalls(AgentMiddleware[ToolAgentState, Any, Any]):
+    """Begins and ends a run in its first and last call of the model: two steps less."""
+
+    state_schema = ToolAgentState
+
+    def __init__(self, conversation: Conversation) -> None:
+        super().__init__()
+        self._conversation = conversation
+
+    def wrap_model_call(
+        self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
+    ) -> ExtendedModelResponse[Any]:
+        """Ask the model, and tell what begins and what ends with this."""
+        begun, asked = self._asked(request)
+        return self._told(request, begun, handler(asked))
+
+    async def awrap_model_call(
+        self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], Any]
+    ) -> ExtendedModelResponse[Any]:
+        """The same as `wrap_model_call`, async."""
+        begun, asked = self._asked(request)
+        return self._told(request, begun, await handler(asked))
+
+    def _asked(self, request: ModelRequest[Any]) -> tuple[dict[str, Any], ModelRequest[Any]]:
+        """What the first call of a run begins with, and the request that it makes."""
+        state = request.state
+        goes_on = request.messages and not isinstance(request.messages[-1], HumanMessage)
+        if goes_on and state.get("question") is None:
+            return {}, request
+        begun = self._conversation.begun(state, request.runtime)
+        if not begun["messages"]:
+            return begun, request
+        question = convert_to_messages(begun["messages"])
+        return {**begun, "messages": question}, request.override(
+            messages=[*request.messages, *cast("list[AnyMessage]", question)]
+        )
+
+    def _told(
+        self, request: ModelRequest[Any], begun: dict[str, Any], response: ModelResponse[Any]
+    ) -> ExtendedModelResponse[Any]:
+        """The response with the question before it, and what else it changes in the state."""
+        messages: list[BaseMessage] = [*begun.pop("messages", ()), *response.result]
+        changes = begun
+        if _is_last(response):
+            state = {**request.state, **begun} if begun else request.state
+            ends = {
+                **state,
+                "trace": [] if begun else state.get("trace"),
+                "messages": [*request.messages, *messages],
+                "structured_response": response.structured_response,
+            }
+            changes = {**begun, **self._conversation.ended(ends)}
+        return ExtendedModelResponse(
+            replace(response, result=messages), Command(update=changes) if changes else None
+        )
+
+
+class RunSettings(AgentMiddleware[ToolAgentState, Any, Any]):
+    """Asks the model that the run is set to, with the prompts that it is set to."""
+
+    def __init__(self, context: type[ToolAgentContext]) -> None:
+        super().__init__()
+        self._context = context
 
     def wrap_model_call(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
@@ -177,20 +280,6 @@ class Conversation(AgentMiddleware[ToolAgentState, Any, Any]):
         """The same as `wrap_model_call`, async."""
         asked = self._as_set(request)
         return _in_place_of(asked) or cast("ModelResponse[Any]", await handler(asked))
-
-    def after_agent(self, state: ToolAgentState, runtime: Runtime[Any]) -> dict[str, Any]:  # noqa: ARG002
-        """Tell the answer, and what it cites."""
-        answer = _answer(state)
-        known = {
-            record["number"]: record
-            for record in [*(state.get("earlier") or ()), *(state.get("trace") or ())]
-        }
-        numbers = [number for number in cited_numbers(answer) if number in known]
-        return {"answer": answer, "citations": [_citation(known[number]) for number in numbers]}
-
-    async def aafter_agent(self, state: ToolAgentState, runtime: Runtime[Any]) -> dict[str, Any]:
-        """The same as `after_agent`, async."""
-        return self.after_agent(state, runtime)
 
     def _as_set(self, request: ModelRequest[Any]) -> ModelRequest[Any]:
         """The request with the model, instructions and descriptions that the run is set to."""
@@ -221,7 +310,7 @@ class LongConversations(ContextEditingMiddleware[Any, Any]):
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
     ) -> ModelResponse[Any] | AIMessage:
         """Leave out old results where there is too much of them."""
-        if count_tokens_approximately(request.messages) <= self._trigger:
+        if _is_short(request.messages, self._trigger):
             return handler(request)
         return super().wrap_model_call(request, handler)
 
@@ -229,9 +318,31 @@ class LongConversations(ContextEditingMiddleware[Any, Any]):
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], Any]
     ) -> ModelResponse[Any] | AIMessage:
         """The same as `wrap_model_call`, async."""
-        if count_tokens_approximately(request.messages) <= self._trigger:
+        if _is_short(request.messages, self._trigger):
             return cast("ModelResponse[Any]", await handler(request))
         return await super().awrap_model_call(request, handler)
+
+
+def _is_last(response: ModelResponse[Any]) -> bool:
+    """Whether the run ends with this: nothing is called, or the structured answer is there."""
+    if response.structured_response is not None:
+        return True
+    last = response.result[-1]
+    return isinstance(last, AIMessage) and not last.tool_calls
+
+
+def _is_short(messages: Sequence[AnyMessage], tokens: int) -> bool:
+    """Whether messages surely have no more tokens: to count them takes longer than to call."""
+    chars = 0
+    for message in messages:
+        content = message.content
+        chars += _MESSAGE_CHARS + len(content if isinstance(content, str) else str(content))
+        if isinstance(message, AIMessage):
+            arguments = (value for call in message.tool_calls for value in call["args"].values())
+            chars += sum(
+                len(value if isinstance(value, str) else str(value)) for value in arguments
+            )
+    return chars // _CHARS_A_TOKEN <= tokens
 
 
 def _in_place_of(asked: ModelRequest[Any]) -> ModelResponse[Any] | None:
@@ -352,17 +463,13 @@ def create_tool_agent(
         raise ConfigurationError(f"There is no tool {', '.join(map(repr, unknown))}.")
     parts: list[AgentMiddleware[Any, Any, Any]] = [
         ToolResults(max_chars=max_result_chars),
-        Conversation(context),
+        RunSettings(context),
         AnswerWithinLimits(context.of_run),
     ]
     if len(known) > _MANY_TOOLS:
         chosen = {"offered": offered_tools, "always": always_offered, "embeddings": embeddings}
         parts.append(ToolSelection(known, **chosen))  # type: ignore[arg-type]
-    if summarize_above is not None:
-        summarizer = context.defaults.chat_model
-        parts.append(SummarizationMiddleware(summarizer, trigger=("tokens", summarize_above)))
     parts.append(LongConversations(trigger=clear_results_above))
-    parts += [_redaction(kind) for kind in redact]
     if fallbacks:
         parts.append(ModelFallbackMiddleware(*map(chat_model, fallbacks)))
     if any(permission_of(each) != "read" for each in known):
@@ -371,11 +478,21 @@ def create_tool_agent(
     if tool_retries:
         parts.append(_retries(known, tool_retries))
     parts.append(ToolRuns(timeout=tool_timeout))
+    nodes: list[AgentMiddleware[Any, Any, Any]] = [_redaction(kind) for kind in redact]
+    if summarize_above is not None:
+        summarizer = context.defaults.chat_model
+        nodes.append(SummarizationMiddleware(summarizer, trigger=("tokens", summarize_above)))
+    nodes += middleware
+    conversation = Conversation(context)
+    if nodes:
+        nodes.insert(0, ConversationNodes(conversation))
+    else:
+        parts.insert(0, ConversationInCalls(conversation))
     return create_agent(
         context.defaults.chat_model,
         known,
         system_prompt=context.defaults.prompt_set[INSTRUCTIONS.name].instructions,
-        middleware=[*parts[:-1], *middleware, parts[-1]],
+        middleware=[Together(parts, state_schema=ToolAgentState), *nodes],
         response_format=response_format,
         context_schema=context,
         checkpointer=checkpointer,

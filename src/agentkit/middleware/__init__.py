@@ -12,10 +12,12 @@ if TYPE_CHECKING:
     from agentkit.middleware.results import ToolCallRecord, ToolResults
     from agentkit.middleware.running import ToolRuns
     from agentkit.middleware.selection import ToolSelection
+    from agentkit.middleware.together import Together
 
 __all__ = [
     "AnswerWithinLimits",
     "Limits",
+    "Together",
     "ToolCallRecord",
     "ToolResults",
     "ToolRuns",
@@ -28,6 +30,7 @@ __getattr__, __dir__ = lazy_names(
     {
         "AnswerWithinLimits": "limits",
         "Limits": "limits",
+        "Together": "together",
         "ToolCallRecord": "results",
         "ToolResults": "results",
         "ToolRuns": "running",

@@ -19,7 +19,6 @@ from typing_extensions import TypedDict
 
 from agentkit._text import shortened, well_formed
 from agentkit.databases.schema import count_tokens
-from agentkit.events import emit
 from agentkit.tools._making import is_untrusted
 
 Outcome = Literal["ok", "error", "rejected", "repeated", "unknown"]
@@ -130,7 +129,7 @@ class ToolResults(AgentMiddleware[ToolResultsState, Any, Any]):
             "outcome": outcome,
             "sources": _sources(message),
         }
-        emit({"type": "tool_finished", **record})
+        request.runtime.stream_writer({"type": "tool_finished", **record})
         return _with_state(result, told, {"trace": [record], "tainted": untrusted})
 
     def _shown(self, message: ToolMessage, number: int, untrusted: bool) -> str:
@@ -171,14 +170,16 @@ def _refusal(request: ToolCallRequest) -> tuple[ToolMessage, Outcome] | None:
 
 def _failed_before(request: ToolCallRequest) -> str:
     """What a call of the same tool with the same arguments said, if it failed in this run."""
+    messages = run_messages(request.state["messages"])
+    failures = {m.tool_call_id: m.text for m in messages if _is_failure(m)}
+    if not failures:
+        return ""
     wanted = _key(request.tool_call)
-    called: dict[str | None, str] = {}
-    for message in run_messages(request.state["messages"]):
-        if isinstance(message, AIMessage):
-            called.update({call["id"]: _key(call) for call in message.tool_calls})
-        elif _is_failure(message) and called.get(message.tool_call_id) == wanted:
-            return message.text
-    return ""
+    calls = (call for m in messages if isinstance(m, AIMessage) for call in m.tool_calls)
+    told = (
+        failures[call["id"]] for call in calls if call["id"] in failures and _key(call) == wanted
+    )
+    return next(told, "")
 
 
 def _is_failure(message: AnyMessage) -> TypeGuard[ToolMessage]:

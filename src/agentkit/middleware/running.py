@@ -15,8 +15,6 @@ from langchain_core.messages import ToolMessage
 from langgraph.prebuilt.tool_node import ToolCallRequest
 from langgraph.types import Command
 
-from agentkit.events import emit
-
 Result = ToolMessage | Command[Any]
 
 
@@ -80,4 +78,6 @@ class ToolRuns(AgentMiddleware[AgentState[Any], Any, Any]):
 
 def _say(request: ToolCallRequest) -> None:
     call = request.tool_call
-    emit({"type": "tool_called", "tool": call["name"], "arguments": call["args"]})
+    request.runtime.stream_writer(
+        {"type": "tool_called", "tool": call["name"], "arguments": call["args"]}
+    )

@@ -1,0 +1,106 @@
+"""Several middleware as one, which costs an agent one wrapper for each call instead of many."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, TypeAlias
+
+from langchain.agents.middleware import AgentMiddleware, AgentState, ModelRequest, ModelResponse
+from langchain_core.messages import AIMessage, ToolMessage
+from langchain_core.tools import BaseTool
+from langgraph.prebuilt.tool_node import ToolCallRequest
+from langgraph.types import Command
+
+ToolResult: TypeAlias = ToolMessage | Command[Any]
+Middleware: TypeAlias = AgentMiddleware[Any, Any, Any]
+
+
+class Together(AgentMiddleware[Any, Any, Any]):
+    """The `wrap_model_call` and `wrap_tool_call` of several middleware, the first outermost.
+
+    LangChain makes a traced span of each middleware's wrapper, and hops to a thread and back for
+    it twice, whether anything is traced or not: that takes longer than all that these do. Other
+    hooks of theirs, which would be nodes of the graph, are not called.
+
+    Args:
+        parts: The middleware.
+        state_schema: The state that they need, of them all.
+    """
+
+    def __init__(
+        self, parts: Sequence[Middleware], *, state_schema: type[Any] = AgentState
+    ) -> None:
+        super().__init__()
+        self.state_schema = state_schema
+        self._around_models = [each for each in parts if _wraps(each, "model")]
+        self._around_tools = [each for each in parts if _wraps(each, "tool")]
+        self.tools: list[BaseTool] = [tool for each in parts for tool in getattr(each, "tools", ())]
+
+    def wrap_model_call(
+        self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
+    ) -> ModelResponse[Any]:
+        """Ask the model, each part around the next."""
+        for part in reversed(self._around_models):
+            handler = _model_call(part, handler)
+        return handler(request)
+
+    # no coroutine function, or LangChain would hop to a thread for it
+
+    def awrap_model_call(
+        self,
+        request: ModelRequest[Any],
+        handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]],
+    ) -> Coroutine[Any, Any, ModelResponse[Any]]:
+        """The same as `wrap_model_call`, async."""
+        for part in reversed(self._around_models):
+            handler = _async_model_call(part, handler)
+        return _awaited(handler(request))
+
+    def wrap_tool_call(
+        self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], ToolResult]
+    ) -> ToolResult:
+        """Run the tool, each part around the next."""
+        for part in reversed(self._around_tools):
+            handler = _tool_call(part, handler)
+        return handler(request)
+
+    def awrap_tool_call(
+        self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Awaitable[ToolResult]]
+    ) -> Coroutine[Any, Any, ToolResult]:
+        """The same as `wrap_tool_call`, async."""
+        for part in reversed(self._around_tools):
+            handler = _async_tool_call(part, handler)
+        return _awaited(handler(request))
+
+
+def _wraps(part: Middleware, what: str) -> bool:
+    names = (f"wrap_{what}_call", f"awrap_{what}_call")
+    return any(getattr(type(part), name) is not getattr(AgentMiddleware, name) for name in names)
+
+
+def _model_call(part: Middleware, handler: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda request: _response(part.wrap_model_call(request, handler))
+
+
+def _async_model_call(part: Middleware, handler: Callable[..., Any]) -> Callable[..., Any]:
+    async def call(request: ModelRequest[Any]) -> ModelResponse[Any]:
+        return _response(await part.awrap_model_call(request, handler))
+
+    return call
+
+
+def _tool_call(part: Middleware, handler: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda request: part.wrap_tool_call(request, handler)
+
+
+def _async_tool_call(part: Middleware, handler: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda request: part.awrap_tool_call(request, handler)
+
+
+def _response(result: Any) -> ModelResponse[Any]:
+    """A part's result as the next part expects it."""
+    return ModelResponse(result=[result]) if isinstance(result, AIMessage) else result
+
+
+async def _awaited(waiting: Awaitable[Any]) -> Any:
+    return await waiting
