@@ -16,7 +16,6 @@ _LAST = (
     "The limit of this run is reached: no tool can be called any more. Answer now from what is "
     "known so far, and say what could not be done or found out."
 )
-_NOT_READ = "The arguments of this call are not JSON, so it was not run. Write them again."
 _EMPTY = "That reply was empty. Call a tool, or answer."
 _ATTEMPTS = 3
 
@@ -119,29 +118,31 @@ def _reply(response: ModelResponse[Any]) -> AIMessage | None:
 
 
 def _problems(response: ModelResponse[Any]) -> Sequence[AnyMessage]:
-    """The reply with what is wrong with it, where nothing can be made of it."""
+    """What stands for the reply and what is wrong with it, where nothing can be made of it.
+
+    Arguments that are no JSON are not sent back: servers refuse to read them.
+    """
     reply = _reply(response)
-    if reply is None or reply.tool_calls or response.structured_response is not None:
+    if reply is None or response.structured_response is not None:
         return ()
     if reply.invalid_tool_calls:
-        told = [
-            ToolMessage(_NOT_READ, tool_call_id=call.get("id") or "", status="error")
-            for call in reply.invalid_tool_calls
-        ]
-        return (reply, *told)
-    if not reply.text.strip():
+        names = ", ".join(str(call.get("name")) for call in reply.invalid_tool_calls)
+        told = f"The arguments of {names} are not JSON, so nothing was called. Call again."
+        return (AIMessage(reply.text or "…"), HumanMessage(told))
+    if not reply.tool_calls and not reply.text.strip():
         return (AIMessage("…"), HumanMessage(_EMPTY))
     return ()
 
 
 def _bounded(response: ModelResponse[Any], left: _Left) -> ModelResponse[Any]:
-    """The response with no more calls than are left; with none at the end."""
+    """The response with no more calls than are left, none at the end, and none unreadable."""
     reply = _reply(response)
     may = 0 if left.is_last else left.tool_calls
     corrected = any(isinstance(message, ToolMessage) for message in response.result)
     done = response.structured_response is not None or (corrected and left.model_calls > -_ATTEMPTS)
-    if reply is None or done or len(reply.tool_calls) <= may:
+    if reply is None or done or (len(reply.tool_calls) <= may and not reply.invalid_tool_calls):
         return response
-    kept = reply.model_copy(update={"tool_calls": reply.tool_calls[:may]})
+    changes = {"tool_calls": reply.tool_calls[:may], "invalid_tool_calls": []}
+    kept = reply.model_copy(update=changes)
     kept.additional_kwargs.pop("tool_calls", None)
     return ModelResponse(result=[kept], structured_response=response.structured_response)
