@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from agentkit.errors import AgentkitError, ConfigurationError, MissingExtraError
+from agentkit.errors import AgentkitError, ConfigurationError, MissingExtraError, WeightsError
 
 if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings
@@ -70,6 +70,16 @@ def embeddings(spec: str | Embeddings | None = None, /, **options: Any) -> Embed
     if isinstance(spec, Embeddings):
         return _made(spec, options)
     return _make("embeddings", spec, _local_embeddings, _provider_embeddings, options)
+
+
+def embeddings_at_hand(spec: str | Embeddings | None) -> Embeddings | None:
+    """The embeddings; none where nobody asked for any and the embedded ones are missing."""
+    try:
+        return embeddings(spec)
+    except (MissingExtraError, WeightsError):
+        if spec is not None:
+            raise
+        return None
 
 
 def most_choices(model: BaseChatModel) -> int | None:

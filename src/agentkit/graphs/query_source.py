@@ -12,10 +12,10 @@ from agentkit.databases.examples import ExamplePicker, Examples, Glossary, Gloss
 from agentkit.databases.linking import SchemaLinker
 from agentkit.databases.schema import AnySchema
 from agentkit.databases.values import ValueMatcher, ValueReader
-from agentkit.errors import MissingExtraError, WeightsError
 from agentkit.events import FoundValue
 from agentkit.graphs.querying import Example
 from agentkit.models import embeddings as made_embeddings
+from agentkit.models import embeddings_at_hand
 
 
 class ReadDatabase(ValueReader, Protocol):
@@ -79,7 +79,7 @@ class DatabaseSource:
         """The columns that the question is about, by table."""
         schema = await self._database.aschema()
         if self._linker is None or self._linker.schema is not schema:
-            self._linker = SchemaLinker(schema, embeddings=self._schema_embeddings())
+            self._linker = SchemaLinker(schema, embeddings=embeddings_at_hand(self._embeddings))
         linked = await self._linker.alink(question, max_tokens=max_tokens)
         return {
             name: [column.name for column in part.columns] for name, part in linked.parts.items()
@@ -130,12 +130,3 @@ class DatabaseSource:
         if self._matcher is None or self._matcher.schema is not schema:
             self._matcher = ValueMatcher(self._database, schema)
         return self._matcher
-
-    def _schema_embeddings(self) -> Embeddings | None:
-        """The embeddings; none where nobody asked for any and the embedded ones are missing."""
-        try:
-            return made_embeddings(self._embeddings)
-        except (MissingExtraError, WeightsError):
-            if self._embeddings is not None:
-                raise
-            return None

@@ -58,7 +58,7 @@ from agentkit.middleware.running import ToolRuns
 from agentkit.middleware.selection import ToolSelection
 from agentkit.middleware.small_models import results_told
 from agentkit.middleware.together import Together
-from agentkit.models import chat_model, most_choices
+from agentkit.models import chat_model, embeddings_at_hand, most_choices
 from agentkit.prompts import Prompt, PromptOverrides
 from agentkit.retrieval.citations import cited_numbers
 from agentkit.tools._making import Permission, declared, permission_of
@@ -399,7 +399,7 @@ def create_tool_agent(
     tool_retries: int = 2,
     offered_tools: int = 24,
     always_offered: Sequence[str] = (),
-    embeddings: Embeddings | None = None,
+    embeddings: str | Embeddings | None = None,
     middleware: Sequence[AgentMiddleware[Any, Any, Any]] = (),
     prompts: PromptOverrides = None,
     checkpointer: Checkpointer = None,
@@ -435,7 +435,8 @@ def create_tool_agent(
             failed connection or a time-out.
         offered_tools: How many tools the model is offered where there are more than 36.
         always_offered: Names of tools that are offered whatever the question.
-        embeddings: Embeddings by which such tools are found beside their words.
+        embeddings: Embeddings or their spec, by which such tools are found beside their words.
+            With None, the environment's or the embedded ones, where they are installed.
         middleware: Further middleware, which runs inside agentkit's.
         prompts: Prompts to use instead, by name (`agent.instructions`, `agent.tool.NAME`), or the
             path of a saved prompt set.
@@ -467,8 +468,14 @@ def create_tool_agent(
         AnswerWithinLimits(context.of_run),
     ]
     if len(known) > _MANY_TOOLS:
-        chosen = {"offered": offered_tools, "always": always_offered, "embeddings": embeddings}
-        parts.append(ToolSelection(known, **chosen))  # type: ignore[arg-type]
+        parts.append(
+            ToolSelection(
+                known,
+                offered=offered_tools,
+                always=always_offered,
+                embeddings=embeddings_at_hand(embeddings),
+            )
+        )
     parts.append(LongConversations(trigger=clear_results_above))
     if fallbacks:
         parts.append(ModelFallbackMiddleware(*map(chat_model, fallbacks)))
