@@ -333,15 +333,12 @@ def _is_last(response: ModelResponse[Any]) -> bool:
 
 def _is_short(messages: Sequence[AnyMessage], tokens: int) -> bool:
     """Whether messages surely have no more tokens: to count them takes longer than to call."""
-    chars = 0
+    chars = _MESSAGE_CHARS * len(messages)
     for message in messages:
         content = message.content
-        chars += _MESSAGE_CHARS + len(content if isinstance(content, str) else str(content))
-        if isinstance(message, AIMessage):
-            arguments = (value for call in message.tool_calls for value in call["args"].values())
-            chars += sum(
-                len(value if isinstance(value, str) else str(value)) for value in arguments
-            )
+        chars += len(content if isinstance(content, str) else str(content))
+        for call in message.tool_calls if message.type == "ai" else ():
+            chars += sum([len(str(value)) for value in call["args"].values()])
     return chars // _CHARS_A_TOKEN <= tokens
 
 

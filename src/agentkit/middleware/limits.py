@@ -93,10 +93,11 @@ class AnswerWithinLimits(AgentMiddleware[AgentState[Any], Any, Any]):
 
     def _left(self, request: ModelRequest[Any]) -> _Left:
         limits = self._limits(request.runtime)
-        replies = [m for m in run_messages(request.messages) if isinstance(m, AIMessage)]
+        replies = [m for m in run_messages(request.messages) if m.type == "ai"]
         trace = cast("Sequence[Any]", request.state.get("trace") or ())
-        called = max(len(trace), sum(len(m.tool_calls) for m in replies))
-        spent = sum(m.usage_metadata["total_tokens"] for m in replies if m.usage_metadata)
+        called = max(len(trace), sum([len(m.tool_calls) for m in replies]))
+        usages = [m.usage_metadata for m in replies]
+        spent = sum([usage["total_tokens"] for usage in usages if usage])
         return _Left(
             limits.max_model_calls - len(replies),
             limits.max_tool_calls - called,
