@@ -10,7 +10,6 @@ from typing import Annotated, Any, NotRequired, TypeAlias, Unpack, cast
 from langchain.agents import create_agent
 from langchain.agents.middleware import (
     AgentMiddleware,
-    ContextEditingMiddleware,
     ExtendedModelResponse,
     ModelFallbackMiddleware,
     ModelRequest,
@@ -20,7 +19,6 @@ from langchain.agents.middleware import (
     ToolErrorMiddleware,
     ToolRetryMiddleware,
 )
-from langchain.agents.middleware.context_editing import ClearToolUsesEdit
 from langchain.agents.middleware.types import OmitFromInput, OmitFromOutput
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
@@ -47,6 +45,7 @@ from agentkit.errors import ConfigurationError
 from agentkit.graphs.context import GraphContext
 from agentkit.graphs.questions import new_messages, read_input
 from agentkit.middleware.limits import AnswerWithinLimits
+from agentkit.middleware.long_conversations import LongConversations
 from agentkit.middleware.permissions import approval
 from agentkit.middleware.results import (
     ToolCallRecord,
@@ -69,9 +68,6 @@ ToolLike: TypeAlias = "BaseTool | Callable[..., Any] | AgentGraph"
 
 _MANY_TOOLS = 36
 _EARLIER_RECORDS = 200
-_KEPT_RESULTS = 4
-_MESSAGE_CHARS = 80
-_CHARS_A_TOKEN = 4  # as LangChain counts
 
 # -- context ---------------------------------------------------------------------------------------
 
@@ -299,47 +295,12 @@ class RunSettings(AgentMiddleware[ToolAgentState, Any, Any]):
         return request.override(**changes) if changes else request
 
 
-class LongConversations(ContextEditingMiddleware[Any, Any]):
-    """LangChain's context editing, at no cost while the conversation is short."""
-
-    def __init__(self, *, trigger: int) -> None:
-        super().__init__(edits=[ClearToolUsesEdit(trigger=trigger, keep=_KEPT_RESULTS)])
-        self._trigger = trigger
-
-    def wrap_model_call(
-        self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
-    ) -> ModelResponse[Any] | AIMessage:
-        """Leave out old results where there is too much of them."""
-        if _is_short(request.messages, self._trigger):
-            return handler(request)
-        return super().wrap_model_call(request, handler)
-
-    async def awrap_model_call(
-        self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], Any]
-    ) -> ModelResponse[Any] | AIMessage:
-        """The same as `wrap_model_call`, async."""
-        if _is_short(request.messages, self._trigger):
-            return cast("ModelResponse[Any]", await handler(request))
-        return await super().awrap_model_call(request, handler)
-
-
 def _is_last(response: ModelResponse[Any]) -> bool:
     """Whether the run ends with this: nothing is called, or the structured answer is there."""
     if response.structured_response is not None:
         return True
     last = response.result[-1]
     return isinstance(last, AIMessage) and not last.tool_calls
-
-
-def _is_short(messages: Sequence[AnyMessage], tokens: int) -> bool:
-    """Whether messages surely have no more tokens: to count them takes longer than to call."""
-    chars = _MESSAGE_CHARS * len(messages)
-    for message in messages:
-        content = message.content
-        chars += len(content if isinstance(content, str) else str(content))
-        for call in message.tool_calls if message.type == "ai" else ():
-            chars += sum([len(str(value)) for value in call["args"].values()])
-    return chars // _CHARS_A_TOKEN <= tokens
 
 
 def _in_place_of(asked: ModelRequest[Any]) -> ModelResponse[Any] | None:

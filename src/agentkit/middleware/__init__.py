@@ -8,6 +8,7 @@ from agentkit._lazy import lazy_names
 
 if TYPE_CHECKING:
     from agentkit.middleware.limits import AnswerWithinLimits, Limits
+    from agentkit.middleware.long_conversations import LongConversations
     from agentkit.middleware.permissions import approval
     from agentkit.middleware.results import ToolCallRecord, ToolResults
     from agentkit.middleware.running import ToolRuns
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AnswerWithinLimits",
     "Limits",
+    "LongConversations",
     "Together",
     "ToolCallRecord",
     "ToolResults",
@@ -30,6 +32,7 @@ __getattr__, __dir__ = lazy_names(
     {
         "AnswerWithinLimits": "limits",
         "Limits": "limits",
+        "LongConversations": "long_conversations",
         "Together": "together",
         "ToolCallRecord": "results",
         "ToolResults": "results",
