@@ -31,6 +31,7 @@ class Host:
         self.connections = []
         self.data = {"a": ["plain"], "secret": SECRET}
         self.kept = []
+        self.others = others()
 
     def functions(self):
         def lookup(key: str) -> list:
@@ -59,10 +60,25 @@ class Host:
         assert self.data == {"a": ["plain"], "secret": SECRET}
         assert os.environ[VARIABLE] == SECRET
         assert self.connections == []
-        for worker in psutil.Process().children():
+        for worker in started_beside(self.others):
             with suppress(psutil.NoSuchProcess):  # it ended meanwhile
                 assert worker.name().startswith("monty")
                 assert worker.children() == []
+
+
+def others():
+    """The processes that other tests have started."""
+    found = []
+    for process in psutil.Process().children():
+        with suppress(psutil.NoSuchProcess):
+            if not process.name().startswith("monty"):
+                found.append(process)
+    return found
+
+
+def started_beside(known):
+    """The processes that were started beside these."""
+    return [each for each in psutil.Process().children() if each not in known]
 
 
 @contextmanager
@@ -156,7 +172,8 @@ def test_an_escape_would_be_seen(host):
 
 
 def test_the_process_of_a_session_is_given_nothing_of_its_hosts_environment(python):
+    known = others()
     python.invoke({"code": "1"}, {"configurable": {"thread_id": "environment"}})
-    for worker in psutil.Process().children():
+    for worker in started_beside(known):
         assert VARIABLE not in worker.environ()
         assert SECRET not in worker.environ().values()
