@@ -349,7 +349,7 @@ async def test_the_command_serves_http_on_loopback(project, host):
             result = await session.call_tool("library", QUESTION)
         assert result.content[0].text == "Four weeks [1]."
         server.send_signal(signal.SIGINT)
-        # as of any command that Ctrl-C ends; 0 where the tests run in the background, which ignores it
+        # as of any command that Ctrl-C ends; 0 where a background job of a shell ignores it
         assert server.wait(timeout=60) in (130, 0)
     finally:
         server.kill()
