@@ -1,11 +1,9 @@
-"""What a step of an agent, a call of the model and of a tool, costs when both cost nothing.
+"""What a step of a tool agent costs when model and tool cost nothing, beside other agents.
 
 All do the same task: the model calls a tool so many times, one call after the other, and then
 answers. The models are each library's own kind, and take no time to reply. `create_agent` is
 LangChain's, bare; agentkit's agent is that with its limits, permissions, trace and bounds, as they
-are by default. Both run async and sync; LlamaIndex's agent is async, and smolagents' is sync. The
-agents run in turn, in an order that is drawn anew each time. A ratio is to `create_agent` of the
-same kind in the same turn, so that a busy moment touches both; it is the median of all turns.
+are by default. The agents run in turn, in an order that is drawn anew each time.
 """
 
 import asyncio
@@ -20,7 +18,7 @@ from langchain.agents import create_agent
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
-from langchain_core.tools import StructuredTool
+from langchain_core.tools import tool
 
 from agentkit import create_tool_agent
 from benchmarks._report import parser, report
@@ -53,46 +51,34 @@ class Counting(BaseChatModel):
         return self._generate(messages)
 
 
-def add(a: int, b: int) -> int:
+async def add(a: int, b: int) -> int:
     """Add two numbers."""
     return a + b
 
 
-async def add_async(a: int, b: int) -> int:
-    """Add two numbers."""
-    return a + b
-
-
-def bare(steps: int) -> Any:
+def bare(steps: int) -> Run:
     """`create_agent`."""
-    return create_agent(Counting(steps=steps), [_tool()])
+    agent = create_agent(Counting(steps=steps), [tool(add)])
+
+    async def run() -> str:
+        result = await agent.ainvoke({"messages": [("user", TASK)]})
+        return str(result["messages"][-1].text)
+
+    return run
 
 
-def agentkit(steps: int) -> Any:
+def agentkit(steps: int) -> Run:
     """`create_tool_agent`."""
-    return create_tool_agent(
+    agent = create_tool_agent(
         Counting(steps=steps),
-        [_tool()],
+        [tool(add)],
         permissions={"add": "read"},
         max_model_calls=steps + 1,
         max_tool_calls=steps + 1,
     )
 
-
-def _tool() -> StructuredTool:
-    return StructuredTool.from_function(add, add_async)
-
-
-def awaited(graph: Any) -> Run:
     async def run() -> str:
-        return str((await graph.ainvoke({"messages": [("user", TASK)]}))["messages"][-1].text)
-
-    return run
-
-
-def invoked(graph: Any) -> Run:
-    async def run() -> str:
-        return str(graph.invoke({"messages": [("user", TASK)]})["messages"][-1].text)
+        return str((await agent.ainvoke({"messages": [("user", TASK)]}))["answer"])
 
     return run
 
@@ -115,7 +101,7 @@ def llama_index(steps: int) -> Run:
         return ChatMessage(role=MessageRole.ASSISTANT, blocks=[call])
 
     agent = FunctionAgent(
-        tools=[FunctionTool.from_defaults(async_fn=add_async, name=add.__name__)],
+        tools=[FunctionTool.from_defaults(async_fn=add)],
         llm=MockFunctionCallingLLM(response_generator=reply),
         streaming=False,
     )
@@ -171,39 +157,33 @@ def smolagents(steps: int) -> Run:
     return run
 
 
-ASYNC, SYNC = "create_agent", "create_agent, sync"
-AGENTS: dict[str, tuple[str, Callable[[int], Run]]] = {  # with what each is compared to
-    ASYNC: (ASYNC, lambda steps: awaited(bare(steps))),
-    "agentkit": (ASYNC, lambda steps: awaited(agentkit(steps))),
-    "LlamaIndex": (ASYNC, llama_index),
-    SYNC: (SYNC, lambda steps: invoked(bare(steps))),
-    "agentkit, sync": (SYNC, lambda steps: invoked(agentkit(steps))),
-    "smolagents, sync": (SYNC, smolagents),
+AGENTS = {
+    "create_agent": bare,
+    "agentkit": agentkit,
+    "LlamaIndex": llama_index,
+    "smolagents": smolagents,
 }
 
 
 async def measure(*, steps: int, times: int, seed: int = 0) -> list[dict[str, Any]]:
     """A row for each agent: its milliseconds a step, and how many times `create_agent`'s."""
-    runs = {name: make(steps) for name, (_, make) in AGENTS.items()}
+    runs = {name: make(steps) for name, make in AGENTS.items()}
     taken: dict[str, list[float]] = {name: [] for name in runs}
     chance = random.Random(seed)
-    for turn in range(times + 1):
+    for _ in range(times + 1):
         for name in chance.sample(list(runs), k=len(runs)):
             start = time.perf_counter()
             answer = await runs[name]()
-            seconds = time.perf_counter() - start
+            taken[name].append(time.perf_counter() - start)
             assert answer == ANSWER, (name, answer)
-            if turn:  # the first one warms up
-                taken[name].append(seconds)
+    medians = {name: statistics.median(seconds[1:]) for name, seconds in taken.items()}
     return [
         {
             "agent": name,
-            "ms a step": statistics.median(taken[name]) * 1_000 / (steps + 1),
-            "ratio": statistics.median(
-                its / bare for its, bare in zip(taken[name], taken[other], strict=True)
-            ),
+            "ms a step": median * 1_000 / (steps + 1),
+            "ratio": round(median / medians["create_agent"], 2),
         }
-        for name, (other, _) in AGENTS.items()
+        for name, median in medians.items()
     ]
 
 

@@ -15,6 +15,7 @@ from langchain.agents.middleware import (
     ModelRequest,
     ModelResponse,
     PIIMiddleware,
+    SummarizationMiddleware,
     ToolErrorMiddleware,
     ToolRetryMiddleware,
 )
@@ -31,7 +32,6 @@ from langchain_core.messages import (
 )
 from langchain_core.tools import BaseTool, tool
 from langgraph.cache.base import BaseCache
-from langgraph.graph.message import add_messages
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.prebuilt.tool_node import ToolCallRequest
 from langgraph.runtime import Runtime
@@ -41,12 +41,11 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from agentkit._text import shortened
-from agentkit.databases.options import at_least, seconds
 from agentkit.errors import ConfigurationError
 from agentkit.graphs.context import GraphContext
 from agentkit.graphs.questions import new_messages, read_input
 from agentkit.middleware.limits import AnswerWithinLimits
-from agentkit.middleware.long_conversations import LongConversations, Summaries
+from agentkit.middleware.long_conversations import LongConversations
 from agentkit.middleware.permissions import approval
 from agentkit.middleware.results import (
     ToolCallRecord,
@@ -55,7 +54,7 @@ from agentkit.middleware.results import (
     run_messages,
 )
 from agentkit.middleware.running import ToolRuns
-from agentkit.middleware.selection import FIND_TOOLS, ToolSelection
+from agentkit.middleware.selection import ToolSelection
 from agentkit.middleware.small_models import results_told
 from agentkit.middleware.together import Together
 from agentkit.models import chat_model, embeddings_at_hand, most_choices
@@ -159,11 +158,10 @@ class Conversation:
         asked = read_input(state, max_chars=settings.max_question_chars)
         before = [*(state.get("earlier") or ()), *(state.get("trace") or ())]
         return {
-            "messages": [*_without_open_calls(asked.earlier), *new_messages(asked)],
+            "messages": new_messages(asked),
             "question": None,
             "earlier": before[-_EARLIER_RECORDS:],
             "trace": Overwrite([]),
-            "summarized": None,
         }
 
     def ended(self, state: Mapping[str, Any]) -> dict[str, Any]:
@@ -233,9 +231,10 @@ class ConversationInCalls(AgentMiddleware[ToolAgentState, Any, Any]):
         begun = self._conversation.begun(state, request.runtime)
         if not begun["messages"]:
             return begun, request
-        new = cast("list[AnyMessage]", convert_to_messages(begun["messages"]))
-        messages = cast("list[AnyMessage]", add_messages(request.messages, new))  # type: ignore[arg-type]
-        return {**begun, "messages": new}, request.override(messages=messages)
+        question = convert_to_messages(begun["messages"])
+        return {**begun, "messages": question}, request.override(
+            messages=[*request.messages, *cast("list[AnyMessage]", question)]
+        )
 
     def _told(
         self, request: ModelRequest[Any], begun: dict[str, Any], response: ModelResponse[Any]
@@ -316,19 +315,6 @@ def _described(given: BaseTool | dict[str, Any], prompts: Mapping[str, Any]) -> 
     return cast("BaseTool", given).model_copy(update={"description": text.instructions})
 
 
-def _without_open_calls(earlier: Sequence[AnyMessage]) -> list[dict[str, Any]]:
-    """The reply before the question without its calls, where the run that made them was left.
-
-    Servers refuse calls that have no results.
-    """
-    last = earlier[-1] if earlier else None
-    if not isinstance(last, AIMessage) or not last.tool_calls:
-        return []
-    names = ", ".join(call["name"] for call in last.tool_calls)
-    told = f"{last.text}\n\n(Called {names}, of which no result is known.)".strip()
-    return [{"role": "assistant", "content": told, "id": last.id}]
-
-
 def _answer(state: Mapping[str, Any]) -> str:
     """What the run ends with: the last reply's text, or the structured answer as JSON."""
     structured = state.get("structured_response")
@@ -395,9 +381,8 @@ def create_tool_agent(
         permissions: What tools may do, by name: `read`, `write` or `danger`.
         response_format: A pydantic class for a structured final answer, in `structured_response`.
         fallbacks: Models or specs that are asked, in this order, when the model fails.
-        redact: Kinds of personal data to take out of the messages and the answer: `email`,
-            `credit_card`, `ip`, `mac_address`, `url`. Streamed tokens, and what tools are called
-            with, are as the model wrote them.
+        redact: Kinds of personal data to take out of what the model and the user see: `email`,
+            `credit_card`, `ip`, `mac_address`, `url`.
         summarize_above: Tokens of conversation above which older messages are summarised; None
             for never.
         clear_results_above: Tokens of conversation above which old tool results are left out of
@@ -428,12 +413,6 @@ def create_tool_agent(
         ConfigurationError: When an option, the model or a tool cannot work.
         UnknownPromptError: When `prompts` names one that this graph lacks.
     """
-    at_least(1, "max_result_chars", max_result_chars)
-    at_least(0, "clear_results_above", clear_results_above)
-    at_least(1, "summarize_above", 1 if summarize_above is None else summarize_above)
-    at_least(0, "tool_retries", tool_retries)
-    at_least(1, "offered_tools", offered_tools)
-    seconds("tool_timeout", tool_timeout)
     known = _tools(tools, permissions or {})
     context = ToolAgentContext.built(
         [INSTRUCTIONS, *map(description_prompt, known)], model=model, prompts=prompts, **defaults
@@ -447,11 +426,6 @@ def create_tool_agent(
         AnswerWithinLimits(context.of_run),
     ]
     if len(known) > _MANY_TOOLS:
-        if any(each.name == FIND_TOOLS for each in known):
-            raise ConfigurationError(
-                f"{FIND_TOOLS!r} is the tool that an agent of many tools finds others by. "
-                "Rename the one of yours."
-            )
         parts.append(
             ToolSelection(
                 known,
@@ -472,7 +446,7 @@ def create_tool_agent(
     nodes: list[AgentMiddleware[Any, Any, Any]] = [_redaction(kind) for kind in redact]
     if summarize_above is not None:
         summarizer = context.defaults.chat_model
-        nodes.append(Summaries(summarizer, trigger=("tokens", summarize_above)))
+        nodes.append(SummarizationMiddleware(summarizer, trigger=("tokens", summarize_above)))
     nodes += middleware
     conversation = Conversation(context)
     if nodes:

@@ -9,9 +9,8 @@ from typing import Any, Protocol, cast
 from langchain.agents.middleware import AgentMiddleware, AgentState, ModelRequest, ModelResponse
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, SystemMessage, ToolMessage
 
-from agentkit.databases.schema import count_tokens
 from agentkit.events import emit
-from agentkit.middleware.results import Taken, run_messages
+from agentkit.middleware.results import run_messages
 
 _LAST = (
     "The limit of this run is reached: no tool can be called any more. Answer now from what is "
@@ -19,7 +18,6 @@ _LAST = (
 )
 _EMPTY = "That reply was empty. Call a tool, or answer."
 _ATTEMPTS = 3
-_NOTHING: Taken = {"model_calls": 0, "tokens": 0}
 
 
 class Limits(Protocol):
@@ -98,35 +96,13 @@ class AnswerWithinLimits(AgentMiddleware[AgentState[Any], Any, Any]):
         replies = [m for m in run_messages(request.messages) if m.type == "ai"]
         trace = cast("Sequence[Any]", request.state.get("trace") or ())
         called = max(len(trace), sum([len(m.tool_calls) for m in replies]))
-        took = taken(request.messages)
-        gone = cast("Taken | None", request.state.get("summarized")) or _NOTHING
+        usages = [m.usage_metadata for m in replies]
+        spent = sum([usage["total_tokens"] for usage in usages if usage])
         return _Left(
-            limits.max_model_calls - took["model_calls"] - gone["model_calls"],
+            limits.max_model_calls - len(replies),
             limits.max_tool_calls - called,
-            limits.max_tokens - took["tokens"] - gone["tokens"],
+            limits.max_tokens - spent,
         )
-
-
-def taken(messages: Sequence[AnyMessage]) -> Taken:
-    """What the replies of the present run took; about as much, where a server does not say."""
-    run = run_messages(messages)
-    usages = [m.usage_metadata for m in run if m.type == "ai"]
-    tokens = sum([usage["total_tokens"] for usage in usages if usage])
-    if not all(usages):  # many a server says nothing when it streams
-        tokens += _estimated(messages, len(messages) - len(run))
-    return {"model_calls": len(usages), "tokens": tokens}
-
-
-def _estimated(messages: Sequence[AnyMessage], start: int) -> int:
-    """About the tokens of the replies without a count from a place on, and of what they answer."""
-    tokens = read = 0
-    for place, message in enumerate(messages):
-        read += count_tokens(str(message.content))
-        if message.type == "ai":
-            read += sum([count_tokens(str(call["args"])) for call in message.tool_calls])
-            if place >= start and not message.usage_metadata:
-                tokens += read
-    return tokens
 
 
 def _last(request: ModelRequest[Any]) -> ModelRequest[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from langchain.agents.middleware import AgentState, HumanInTheLoopMiddleware, InterruptOnConfig
@@ -11,10 +11,8 @@ from langchain_core.messages import ToolCall
 from langchain_core.tools import BaseTool
 from langgraph.prebuilt.tool_node import ToolCallRequest
 from langgraph.runtime import Runtime
-from langgraph.types import Command
 
 from agentkit._text import shortened
-from agentkit.middleware.results import Result, rejected
 from agentkit.tools._making import Permission, permission_of
 
 _SHOWN_CHARS = 4_000
@@ -23,38 +21,6 @@ _MAY = {
     "danger": "It does what cannot be undone, or runs what is given to it.",
 }
 _TAINTED = "This conversation holds what strangers wrote, which may be what asks for this call."
-
-
-class Approval(HumanInTheLoopMiddleware[Any, Any, Any]):
-    """LangChain's approval, with what a person says instead of a tool marked as theirs."""
-
-    def wrap_tool_call(
-        self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Result]
-    ) -> Result:
-        """Ask about a call where that is needed."""
-        ran = False
-
-        def run(allowed: ToolCallRequest) -> Result:
-            nonlocal ran
-            ran = True
-            return handler(allowed)
-
-        result = super().wrap_tool_call(request, run)
-        return result if ran or isinstance(result, Command) else rejected(result)
-
-    async def awrap_tool_call(
-        self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Awaitable[Result]]
-    ) -> Result:
-        """The same as `wrap_tool_call`, async."""
-        ran = False
-
-        async def run(allowed: ToolCallRequest) -> Result:
-            nonlocal ran
-            ran = True
-            return await handler(allowed)
-
-        result = await super().awrap_tool_call(request, run)
-        return result if ran or isinstance(result, Command) else rejected(result)
 
 
 def approval(
@@ -72,7 +38,7 @@ def approval(
         approved: The names of tools approved beforehand, of the run whose runtime it is given.
     """
     asking = [tool for tool in tools if permission_of(tool) != "read"]
-    return Approval(
+    return HumanInTheLoopMiddleware(
         {tool.name: _asked(permission_of(tool), approved) for tool in asking},
         interrupt_mode="per_call",
     )

@@ -27,11 +27,6 @@ FIND_TOOLS = "find_tools"
 _MOST_RANKED = 50
 _FOUND = 8
 _WEIGHTS = (4, 2, 1)  # name, description, arguments
-# People name what they want in other words than a tool does, so meaning counts for twice as much;
-# with a small k, the best tool by words is still among the first eight where meaning misses it.
-_WORDS_AND_MEANING = (1, 2)
-_FUSION_K = 5
-_KEPT_PURPOSES = 256
 
 
 class Wanted(BaseModel):
@@ -52,7 +47,6 @@ class ToolIndex:
         self._tools = {tool.name: tool for tool in tools}
         self._embeddings = embeddings
         self._vectors: InMemoryVectorStore | None = None
-        self._nearest: dict[str, list[str]] = {}
         self._embedding = asyncio.Lock()
         texts = {name: _fields(tool) for name, tool in self._tools.items()}
         self._words = WordIndex(texts, weights=_WEIGHTS)
@@ -69,24 +63,18 @@ class ToolIndex:
             self._by_meaning(purpose),
         )
         rankings = [[Document(name, id=name) for name in names] for names in (by_words, by_meaning)]
-        fused = reciprocal_rank_fusion(rankings, weights=_WORDS_AND_MEANING, k=_FUSION_K)
-        return [document.page_content for document in fused[:k]]
+        return [document.page_content for document in reciprocal_rank_fusion(rankings)][:k]
 
     async def _by_meaning(self, purpose: str) -> list[str]:
         if self._embeddings is None:
             return []
-        if purpose in self._nearest:  # a run asks for the same at each of its steps
-            return self._nearest[purpose]
         try:
             store = await self._embedded(self._embeddings)
             found = await store.asimilarity_search(purpose, k=_MOST_RANKED)
         except Exception as error:  # noqa: BLE001 - whatever the user's embeddings raise
             emit(step_failed("select_tools", type(self._embeddings).__name__, error))
             return []
-        if len(self._nearest) >= _KEPT_PURPOSES:
-            self._nearest.clear()
-        self._nearest[purpose] = [str(document.id) for document in found]
-        return self._nearest[purpose]
+        return [str(document.id) for document in found]
 
     async def _embedded(self, embeddings: Embeddings) -> InMemoryVectorStore:
         async with self._embedding:
