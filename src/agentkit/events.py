@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
 from langchain_core.documents import Document
@@ -96,17 +96,30 @@ class ToolCalled(TypedDict):
     arguments: Mapping[str, Any]
 
 
-class ToolFinished(TypedDict):
-    """A tool call has ended; the fields are those of `agentkit.middleware.ToolCallRecord`."""
+Outcome = Literal["ok", "error", "rejected", "repeated", "unknown"]
+"""How a tool call ended; `repeated` and `unknown` were not run."""
 
-    type: Literal["tool_finished"]
+
+class ToolCallRecord(TypedDict):
+    """One call of a tool.
+
+    `number` is the one by which the answer cites its result; `tokens` is about how long the result
+    is as the model was shown it; `seconds` leaves out what a person took to approve it.
+    """
+
     number: int
     tool: str
-    arguments: Mapping[str, Any]
+    arguments: dict[str, Any]
     seconds: float
     tokens: int
-    outcome: str
-    sources: Sequence[Mapping[str, Any]]
+    outcome: Outcome
+    sources: list[dict[str, Any]]
+
+
+class ToolFinished(ToolCallRecord):
+    """A tool call has ended."""
+
+    type: Literal["tool_finished"]
 
 
 class ToolsSelected(TypedDict):

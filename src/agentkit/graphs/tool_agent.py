@@ -42,15 +42,16 @@ from typing_extensions import TypedDict
 
 from agentkit._text import shortened
 from agentkit.errors import ConfigurationError
+from agentkit.events import ToolCallRecord
 from agentkit.graphs.context import GraphContext
 from agentkit.graphs.questions import new_messages, read_input
 from agentkit.middleware.limits import AnswerWithinLimits
 from agentkit.middleware.long_conversations import LongConversations
 from agentkit.middleware.permissions import approval
 from agentkit.middleware.results import (
-    ToolCallRecord,
     ToolResults,
     ToolResultsState,
+    records_of,
     run_messages,
 )
 from agentkit.middleware.running import ToolRuns
@@ -156,19 +157,17 @@ class Conversation:
         """The question as a message, where it is not among the messages yet, and a new trace."""
         settings = self._context.of_run(runtime)
         asked = read_input(state, max_chars=settings.max_question_chars)
-        before = [*(state.get("earlier") or ()), *(state.get("trace") or ())]
         return {
             "messages": new_messages(asked),
             "question": None,
-            "earlier": before[-_EARLIER_RECORDS:],
+            "earlier": records_of(state)[-_EARLIER_RECORDS:],
             "trace": Overwrite([]),
         }
 
     def ended(self, state: Mapping[str, Any]) -> dict[str, Any]:
         """The answer, and what it cites."""
         answer = _answer(state)
-        records = [*(state.get("earlier") or ()), *(state.get("trace") or ())]
-        known = {record["number"]: record for record in records}
+        known = {record["number"]: record for record in records_of(state)}
         numbers = [number for number in cited_numbers(answer) if number in known]
         return {"answer": answer, "citations": [_citation(known[number]) for number in numbers]}
 

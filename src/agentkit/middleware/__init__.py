@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from agentkit._lazy import lazy_names
 
 if TYPE_CHECKING:
+    from agentkit.events import ToolCallRecord
     from agentkit.middleware.limits import AnswerWithinLimits, Limits
     from agentkit.middleware.long_conversations import LongConversations
     from agentkit.middleware.permissions import approval
-    from agentkit.middleware.results import ToolCallRecord, ToolResults
+    from agentkit.middleware.results import ToolResults
     from agentkit.middleware.running import ToolRuns
     from agentkit.middleware.selection import ToolSelection
     from agentkit.middleware.together import Together

@@ -13,9 +13,8 @@ from typing import Any
 from langchain.agents.middleware import AgentMiddleware, AgentState
 from langchain_core.messages import ToolMessage
 from langgraph.prebuilt.tool_node import ToolCallRequest
-from langgraph.types import Command
 
-Result = ToolMessage | Command[Any]
+from agentkit.middleware.results import ToolResult, error_message
 
 
 class ToolRuns(AgentMiddleware[AgentState[Any], Any, Any]):
@@ -33,11 +32,11 @@ class ToolRuns(AgentMiddleware[AgentState[Any], Any, Any]):
         self._timeout = timeout
 
     def wrap_tool_call(
-        self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Result]
-    ) -> Result:
+        self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], ToolResult]
+    ) -> ToolResult:
         """Run a call in a thread, for as long as it may take."""
         _say(request)
-        waiting: Future[Result] = Future()
+        waiting: Future[ToolResult] = Future()
         context = contextvars.copy_context()
 
         def run() -> None:
@@ -55,8 +54,8 @@ class ToolRuns(AgentMiddleware[AgentState[Any], Any, Any]):
             return self._late(request)
 
     async def awrap_tool_call(
-        self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Awaitable[Result]]
-    ) -> Result:
+        self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Awaitable[ToolResult]]
+    ) -> ToolResult:
         """Run a call for as long as it may take."""
         _say(request)
         try:
@@ -68,12 +67,8 @@ class ToolRuns(AgentMiddleware[AgentState[Any], Any, Any]):
             return self._late(request)
 
     def _late(self, request: ToolCallRequest) -> ToolMessage:
-        return ToolMessage(
-            f"It took longer than {self._timeout:g} seconds, and was given up.",
-            tool_call_id=request.tool_call["id"],
-            name=request.tool_call["name"],
-            status="error",
-        )
+        told = f"It took longer than {self._timeout:g} seconds, and was given up."
+        return error_message(request.tool_call, told)
 
 
 def _say(request: ToolCallRequest) -> None:
