@@ -19,7 +19,7 @@ from agentkit.middleware import (
     ToolSelection,
     approval,
 )
-from agentkit.testing import Reply, Script, ScriptedChatModel
+from agentkit.testing import HashEmbeddings, Reply, Script, ScriptedChatModel
 
 THREAD = {"configurable": {"thread_id": "1"}}
 ASKED = {"messages": [("user", "1 + 2?")]}
@@ -128,3 +128,16 @@ async def test_tools_are_chosen_in_an_agent_of_the_user():
     found = await chosen.tools[0].ainvoke({"purpose": "add numbers"})
     assert found == "add: Add two numbers."
     assert await chosen.tools[0].ainvoke({"purpose": "zzz"}) == "No tool does that."
+
+
+async def test_what_a_run_is_about_is_embedded_once():
+    asked = []
+
+    class Counting(HashEmbeddings):
+        async def aembed_query(self, text):
+            asked.append(text)
+            return await super().aembed_query(text)
+
+    chosen = ToolSelection([add], offered=1, embeddings=Counting())
+    await agent(Script([ADDING, "3"]), chosen).ainvoke(ASKED)
+    assert asked == ["1 + 2?"]

@@ -7,9 +7,9 @@ from typing import Any, TypeAlias
 
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
-from langchain_core.vectorstores import InMemoryVectorStore
 
 from agentkit._text import shortened
+from agentkit.databases.meaning_index import MeaningIndex
 from agentkit.databases.schema import count_tokens
 from agentkit.databases.words_index import WordIndex
 from agentkit.errors import ConfigurationError
@@ -37,18 +37,16 @@ class ExamplePicker:
         if isinstance(examples, str | Mapping):
             raise ConfigurationError("Examples are a list of pairs of a question and a query.")
         self._pairs = [_pair(example) for example in examples]
-        self._words = WordIndex(
-            {str(place): [asked] for place, (asked, _) in enumerate(self._pairs)}, weights=[1]
-        )
-        self._embeddings = embeddings
-        self._vectors: InMemoryVectorStore | None = None
+        fields = {place: [asked] for place, asked in self._asked().items()}
+        self._words = WordIndex(fields, weights=[1])
+        self._meaning = MeaningIndex(self._asked, embeddings)
 
     async def apick(self, question: str, *, k: int = 3) -> list[tuple[str, str]]:
         """The k pairs whose questions are most like this one, best first."""
         if not self._pairs or k < 1:
             return []
         by_words = self._words.search(question, k=len(self._pairs))
-        by_meaning = await self._by_meaning(question)
+        by_meaning = await self._meaning.asearch(question, k=len(self._pairs))
         rankings = [
             [Document(id=place, page_content=place) for place in ranking]
             for ranking in (by_words, by_meaning)
@@ -58,20 +56,9 @@ class ExamplePicker:
         others = [place for place in range(len(self._pairs)) if place not in set(best)]
         return [self._pairs[place] for place in [*best, *others][:k]]
 
-    async def _by_meaning(self, question: str) -> list[str]:
-        if self._embeddings is None:
-            return []
-        if self._vectors is None:
-            store = InMemoryVectorStore(self._embeddings)
-            await store.aadd_documents(
-                [
-                    Document(id=str(place), page_content=asked)
-                    for place, (asked, _) in enumerate(self._pairs)
-                ]
-            )
-            self._vectors = store
-        found = await self._vectors.asimilarity_search(question, k=len(self._pairs))
-        return [str(document.id) for document in found]
+    def _asked(self) -> dict[str, str]:
+        """The examples' questions, by their places."""
+        return {str(place): asked for place, (asked, _) in enumerate(self._pairs)}
 
 
 class Glossary:

@@ -9,11 +9,10 @@ from typing import Generic, TypeVar
 
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
-from langchain_core.vectorstores import InMemoryVectorStore
 
+from agentkit.databases.meaning_index import MeaningIndex
 from agentkit.databases.schema import AnySchema, Column, Part, count_tokens
 from agentkit.databases.words_index import WordIndex, split_words
-from agentkit.events import emit, step_failed
 from agentkit.retrieval.documents import score_of
 from agentkit.retrieval.fusion import reciprocal_rank_fusion
 
@@ -41,10 +40,9 @@ class SchemaLinker(Generic[SchemaLike]):
 
     def __init__(self, schema: SchemaLike, *, embeddings: Embeddings | None = None) -> None:
         self.schema = schema
-        self._embeddings = embeddings
         self._tokens = count_tokens(schema.render())
         self._words: WordIndex | None = None
-        self._vectors: InMemoryVectorStore | None = None
+        self._meaning = MeaningIndex(lambda: _sentences(schema), embeddings, step="link_schema")
         self._joined = _joins(schema)
 
     async def alink(self, question: str, *, max_tokens: int = 4_000) -> SchemaLike:
@@ -58,7 +56,8 @@ class SchemaLinker(Generic[SchemaLike]):
         if self._tokens <= max_tokens:
             return self.schema
         by_words, by_meaning = await asyncio.gather(
-            asyncio.to_thread(self._by_words, question), self._by_meaning(question)
+            asyncio.to_thread(self._by_words, question),
+            self._meaning.asearch(question, k=_MOST_RANKED),
         )
         ranked = self._with_neighbours(_scores(by_words, by_meaning))
         return await asyncio.to_thread(self._within, ranked, question, max_tokens)
@@ -68,18 +67,6 @@ class SchemaLinker(Generic[SchemaLike]):
             texts = {name: _fields(table) for name, table in self.schema.parts.items()}
             self._words = WordIndex(texts, weights=_TABLE_WEIGHTS)
         return self._words.search(question, k=_MOST_RANKED)
-
-    async def _by_meaning(self, question: str) -> list[str]:
-        if self._embeddings is None:
-            return []
-        try:
-            if self._vectors is None:
-                self._vectors = await _embedded(self.schema, self._embeddings)
-            found = await self._vectors.asimilarity_search(question, k=_MOST_RANKED)
-        except Exception as error:  # noqa: BLE001 - whatever the user's embeddings raise
-            emit(step_failed("link_schema", type(self._embeddings).__name__, error))
-            return []
-        return [str(document.id) for document in found]
 
     def _with_neighbours(self, scores: Mapping[str, float]) -> list[str]:
         """The tables by their own score and a share of the best one that they are joined to.
@@ -188,12 +175,8 @@ def _column_fields(column: Column) -> list[str]:
     return [column.name, column.comment or "", " ".join(column.samples)]
 
 
-async def _embedded(schema: AnySchema, embeddings: Embeddings) -> InMemoryVectorStore:
-    store = InMemoryVectorStore(embeddings)
-    await store.aadd_documents(
-        [Document(id=name, page_content=_sentence(table)) for name, table in schema.parts.items()]
-    )
-    return store
+def _sentences(schema: AnySchema) -> dict[str, str]:
+    return {name: _sentence(table) for name, table in schema.parts.items()}
 
 
 def _sentence(table: Part) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -11,14 +12,15 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.tools import BaseTool
-from langchain_core.vectorstores import InMemoryVectorStore
 from pydantic import BaseModel, Field
 
 from agentkit._sync import run_sync
+from agentkit.databases.meaning_index import MeaningIndex
 from agentkit.databases.words_index import WordIndex, split_words
-from agentkit.events import emit, step_failed
+from agentkit.events import emit
 from agentkit.middleware.results import run_messages
 from agentkit.retrieval.fusion import reciprocal_rank_fusion
+from agentkit.tools._aged import AgedCache
 from agentkit.tools._making import make_tool
 
 FIND_TOOLS = "find_tools"
@@ -26,6 +28,7 @@ FIND_TOOLS = "find_tools"
 
 _MOST_RANKED = 50
 _FOUND = 8
+_RANKINGS_KEPT = 256
 _WEIGHTS = (4, 2, 1)  # name, description, arguments
 
 
@@ -44,12 +47,14 @@ class ToolIndex:
     """
 
     def __init__(self, tools: Sequence[BaseTool], *, embeddings: Embeddings | None = None) -> None:
-        self._tools = {tool.name: tool for tool in tools}
-        self._embeddings = embeddings
-        self._vectors: InMemoryVectorStore | None = None
-        self._embedding = asyncio.Lock()
-        texts = {name: _fields(tool) for name, tool in self._tools.items()}
+        texts = {tool.name: _fields(tool) for tool in tools}
         self._words = WordIndex(texts, weights=_WEIGHTS)
+        self._meaning = MeaningIndex(
+            lambda: {name: ". ".join(fields[:2]) for name, fields in texts.items()},
+            embeddings,
+            step="select_tools",
+        )
+        self._ranked: AgedCache[list[str]] = AgedCache(_RANKINGS_KEPT, math.inf)
 
     async def asearch(self, purpose: str, *, k: int) -> list[str]:
         """The names of the tools that do what is wanted, best first.
@@ -66,24 +71,13 @@ class ToolIndex:
         return [document.page_content for document in reciprocal_rank_fusion(rankings)][:k]
 
     async def _by_meaning(self, purpose: str) -> list[str]:
-        if self._embeddings is None:
-            return []
-        try:
-            store = await self._embedded(self._embeddings)
-            found = await store.asimilarity_search(purpose, k=_MOST_RANKED)
-        except Exception as error:  # noqa: BLE001 - whatever the user's embeddings raise
-            emit(step_failed("select_tools", type(self._embeddings).__name__, error))
-            return []
-        return [str(document.id) for document in found]
-
-    async def _embedded(self, embeddings: Embeddings) -> InMemoryVectorStore:
-        async with self._embedding:
-            if self._vectors is None:
-                store = InMemoryVectorStore(embeddings)
-                texts = {name: ". ".join(_fields(tool)[:2]) for name, tool in self._tools.items()}
-                await store.aadd_texts(list(texts.values()), ids=list(texts))
-                self._vectors = store
-            return self._vectors
+        """The ranking by embeddings, kept: every step of a run asks for the same."""
+        if (known := self._ranked.get(purpose)) is not None:
+            return known
+        ranked = await self._meaning.asearch(purpose, k=_MOST_RANKED)
+        if ranked:  # else the embeddings may have failed, and are asked again
+            self._ranked.put(purpose, ranked)
+        return ranked
 
 
 class ToolSelection(AgentMiddleware[AgentState[Any], Any, Any]):
