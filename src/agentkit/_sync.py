@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
 import contextvars
 import functools
@@ -60,6 +61,29 @@ async def on_loop(
     if _running_loop() is loop:
         return await start()
     return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(start(), loop))
+
+
+def in_thread(call: Callable[[], Result], *, name: str) -> concurrent.futures.Future[Result]:
+    """Make a call in a thread of its own, in a copy of the caller's context.
+
+    One that hangs holds up nothing else: not a pool of threads, nor the end of the process.
+
+    Args:
+        call: The call.
+        name: The thread's name.
+    """
+    future: concurrent.futures.Future[Result] = concurrent.futures.Future()
+    context = contextvars.copy_context()
+
+    def work() -> None:
+        future.set_running_or_notify_cancel()
+        try:
+            future.set_result(context.run(call))
+        except BaseException as error:  # noqa: BLE001 - handed on to who waits
+            future.set_exception(error)
+
+    threading.Thread(target=work, name=name, daemon=True).start()
+    return future
 
 
 def shared_loop() -> asyncio.AbstractEventLoop:

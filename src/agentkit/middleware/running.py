@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
-import threading
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any
 
@@ -14,6 +11,7 @@ from langchain.agents.middleware import AgentMiddleware, AgentState
 from langchain_core.messages import ToolMessage
 from langgraph.prebuilt.tool_node import ToolCallRequest
 
+from agentkit._sync import in_thread
 from agentkit.middleware.results import ToolResult, error_message
 
 
@@ -36,16 +34,7 @@ class ToolRuns(AgentMiddleware[AgentState[Any], Any, Any]):
     ) -> ToolResult:
         """Run a call in a thread, for as long as it may take."""
         _say(request)
-        waiting: Future[ToolResult] = Future()
-        context = contextvars.copy_context()
-
-        def run() -> None:
-            try:
-                waiting.set_result(context.run(handler, request))
-            except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
-                waiting.set_exception(error)
-
-        threading.Thread(target=run, name="agentkit-tool", daemon=True).start()
+        waiting = in_thread(lambda: handler(request), name="agentkit-tool")
         try:
             return waiting.result(self._timeout)
         except FutureTimeoutError:

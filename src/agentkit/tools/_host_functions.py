@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import builtins
-import concurrent.futures
-import contextvars
 import datetime
 import decimal
 import inspect
 import keyword
 import re
-import threading
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar, get_args
@@ -22,6 +19,7 @@ from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import TypeAdapter
 
+from agentkit._sync import in_thread
 from agentkit._text import shortened, well_formed
 from agentkit.errors import ConfigurationError
 from agentkit.tools._making import Permission, is_untrusted, permission_of
@@ -153,7 +151,10 @@ def _of_callable(function: Callable[..., Any]) -> HostFunction:
     async def call(*args: Any, **kwargs: Any) -> Called:
         if awaits:
             return await function(*args, **kwargs), ()
-        return await _in_thread(lambda: function(*args, **kwargs)), ()
+        running = in_thread(
+            lambda: _no_stop(lambda: function(*args, **kwargs)), name="agentkit-function"
+        )
+        return await asyncio.wrap_future(running), ()
 
     return HostFunction(
         name=name,
@@ -247,19 +248,8 @@ def _first_paragraph(text: str) -> str:
     return " ".join(text.strip().split("\n\n")[0].split())
 
 
-async def _in_thread(call: Callable[[], Result]) -> Result:
-    """What a call returns, made in a thread of its own: one that hangs holds up nothing else."""
-    future: concurrent.futures.Future[Result] = concurrent.futures.Future()
-    context = contextvars.copy_context()
-
-    def work() -> None:
-        future.set_running_or_notify_cancel()
-        try:
-            future.set_result(context.run(call))
-        except StopIteration as error:  # a future cannot hold one
-            future.set_exception(RuntimeError(f"StopIteration: {error}"))
-        except BaseException as error:  # noqa: BLE001 - handed on to who waits
-            future.set_exception(error)
-
-    threading.Thread(target=work, name="agentkit-function", daemon=True).start()
-    return await asyncio.wrap_future(future)
+def _no_stop(call: Callable[[], Result]) -> Result:
+    try:
+        return call()
+    except StopIteration as error:  # a coroutine cannot raise one
+        raise RuntimeError(f"StopIteration: {error}") from error
