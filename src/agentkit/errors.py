@@ -84,3 +84,11 @@ class SummaryError(AgentkitError):
 
 class MemoryStoreError(AgentkitError):
     """A record of long-term memory could not be read or written."""
+
+
+class ConversationBusyError(AgentkitError):
+    """Another run of the same conversation did not end in time."""
+
+
+class ClockError(AgentkitError):
+    """The clock is behind the last turn of a conversation, which a new one would come before."""

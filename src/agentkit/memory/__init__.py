@@ -8,6 +8,7 @@ from agentkit._lazy import lazy_names
 
 if TYPE_CHECKING:
     from agentkit.memory.counting import TokenCounter, token_counter
+    from agentkit.memory.history import aconversation_history, conversation_history
     from agentkit.memory.middleware import SummarizedAgentState, SummarizingMiddleware
     from agentkit.memory.node import SummarizingMemory
     from agentkit.memory.short_term import SummarizedState
@@ -20,6 +21,8 @@ __all__ = [
     "SummarizingMemory",
     "SummarizingMiddleware",
     "TokenCounter",
+    "aconversation_history",
+    "conversation_history",
     "token_counter",
 ]
 
@@ -32,6 +35,8 @@ __getattr__, __dir__ = lazy_names(
         "SummarizingMemory": "node",
         "SummarizingMiddleware": "middleware",
         "TokenCounter": "counting",
+        "aconversation_history": "history",
+        "conversation_history": "history",
         "token_counter": "counting",
     },
 )
