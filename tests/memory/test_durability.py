@@ -7,8 +7,10 @@ import random
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.checkpoint.sqlite import SqliteSaver
+from langgraph.store.sqlite import SqliteStore
 
-from agentkit.memory import conversation_history
+from agentkit.memory import Memories, conversation_history
+from agentkit.testing import HashEmbeddings
 from tests.memory import killed
 
 KILLS = 200
@@ -23,18 +25,22 @@ def test_killed_at_two_hundred_points_nothing_is_lost_and_nothing_doubled(tmp_pa
     points = random.Random(7)  # the same points in every run
     asked, kills = 0, 0
     while kills < KILLS:
-        calls = points.randrange(1, 12_000)
+        calls = points.randrange(1, 24_000)
         done, died = _talked(processes, path, asked, calls)
         asked = max([asked, *(number + 1 for number in done)])
         kills += died
-    with SqliteSaver.from_conn_string(path) as saver:
-        graph = killed.conversation(saver)
+    with SqliteSaver.from_conn_string(path) as saver, SqliteStore.from_conn_string(path) as store:
+        graph = killed.conversation(saver, store)
         graph.invoke({"messages": [killed.question(asked)]}, killed.THREAD)
         history = conversation_history(graph, killed.THREAD)
+        turns = Memories(store, HashEmbeddings()).remembered("ada", kinds=["turn"])
     told = [killed.question(number).text for number in range(asked + 1)]
     assert [m.text for m in history if isinstance(m, HumanMessage)] == told
     replies = [m.text for m in history if isinstance(m, AIMessage)]
     assert replies == [f"re: {text}" for text in told]
+    assert sorted(turn.text for turn in turns) == sorted(
+        [*(f"User: {text}" for text in told), *(f"Assistant: {reply}" for reply in replies)]
+    )
     assert asked > KILLS / 4
 
 

@@ -31,6 +31,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from agentkit._recent import RecentlyMade
+from agentkit._sync import run_sync
 from agentkit.errors import ConfigurationError, InvalidInputError, PromptOutputError
 from agentkit.events import StepFailed, emit, step_failed
 from agentkit.graphs.context import GraphContext
@@ -43,7 +44,8 @@ from agentkit.memory.counting import (
     text_tokens,
     token_counter,
 )
-from agentkit.memory.extraction import EXTRACT
+from agentkit.memory.extraction import EXTRACT, MemoryChanges
+from agentkit.memory.history import aconversation_history, conversation_history
 from agentkit.memory.memories import Memories
 from agentkit.memory.recalled import RecalledMemory, cited, recalled, rendered
 from agentkit.memory.short_term import (
@@ -355,13 +357,12 @@ class MemoryChatNodes:
         self, messages: Sequence[AnyMessage], after: str | None, runtime: Runtime[Any]
     ) -> dict[str, Any]:
         settings = self.context.of_run(runtime)
-        changes = await self._memories(runtime).aextract(
-            _user(settings),
+        changes = await extracted(
+            self._memories(runtime),
+            settings,
             _since(messages, after),
-            model=settings.chat_model,
-            prompts=settings.prompt_set,
+            user=_user(settings),
             thread=_thread(),
-            timeout=settings.extract_timeout,
         )
         emit(
             {
@@ -371,7 +372,7 @@ class MemoryChatNodes:
                 "forgotten": [memory.text for memory in changes.forgotten],
             }
         )
-        return {"extracted": _last_human(messages).id, "turns": 0}
+        return {"extracted": messages[-1].id, "turns": 0}
 
     def _remembers(self, runtime: Runtime[Any]) -> bool:
         return runtime.store is not None and bool(_user(self.context.of_run(runtime)))
@@ -426,6 +427,25 @@ class MemoryChatNodes:
         if "question" in graph.get_input_jsonschema()["properties"]:
             return {"question": state["asked"]}, context
         return {"messages": self._sent(state, runtime, "")}, context
+
+
+async def extracted(
+    memories: Memories,
+    settings: MemoryChatContext,
+    messages: Sequence[AnyMessage],
+    *,
+    user: str,
+    thread: str,
+) -> MemoryChanges:
+    """Look for what to remember of a user in messages, as a run is set to."""
+    return await memories.aextract(
+        user,
+        messages,
+        model=settings.chat_model,
+        prompts=settings.prompt_set,
+        thread=thread,
+        timeout=settings.extract_timeout,
+    )
 
 
 def new_message(state: Mapping[str, Any], *, max_chars: int) -> list[dict[str, str]]:
@@ -639,6 +659,63 @@ def create_memory_chat(
     compiled = _wired(nodes, retry).compile(checkpointer=checkpointer, store=store, name=name)
     saves: Durability | None = "exit" if graph is None else None
     return ConversationGraph(turn_timeout=turn_timeout, saves=saves, **vars(compiled))
+
+
+async def aremember(
+    graph: Graph, config: RunnableConfig, memories: Memories, *, context: Any = None
+) -> MemoryChanges:
+    """Look for what to remember in a conversation, in all that was said since it was done last.
+
+    It is for `extract="deferred"`: in a job of yours, at the end of a conversation or at night.
+
+    Args:
+        graph: A graph of `create_memory_chat`, with a checkpointer.
+        config: The configuration of the conversation's runs, with the `thread_id`.
+        memories: Where it is remembered, over the graph's store.
+        context: The context of its runs, with the `user`.
+
+    Returns:
+        What was learnt, replaced and forgotten.
+
+    Raises:
+        ConfigurationError: When the context names no user.
+        MemoryStoreError: When the store fails.
+    """
+    known = (await graph.aget_state(config)).values.get("extracted")
+    messages = _since(await aconversation_history(graph, config), known)
+    if not messages:
+        return MemoryChanges()
+    changes = await _remembered(graph, config, memories, messages, context)
+    await graph.aupdate_state(config, {"extracted": messages[-1].id, "turns": 0}, "remember")
+    return changes
+
+
+def remember(
+    graph: Graph, config: RunnableConfig, memories: Memories, *, context: Any = None
+) -> MemoryChanges:
+    """The same as `aremember`, sync."""
+    known = graph.get_state(config).values.get("extracted")
+    messages = _since(conversation_history(graph, config), known)
+    if not messages:
+        return MemoryChanges()
+    changes = run_sync(lambda: _remembered(graph, config, memories, messages, context))
+    graph.update_state(config, {"extracted": messages[-1].id, "turns": 0}, "remember")
+    return changes
+
+
+async def _remembered(
+    graph: Graph,
+    config: RunnableConfig,
+    memories: Memories,
+    messages: Sequence[AnyMessage],
+    context: Any,
+) -> MemoryChanges:
+    schema = cast("type[MemoryChatContext]", graph.context_schema)
+    settings = schema(**context) if isinstance(context, Mapping) else context or schema()
+    if not settings.user:
+        raise ConfigurationError("To remember somebody, the context needs a `user`.")
+    thread = str(config["configurable"]["thread_id"])
+    return await extracted(memories, settings, messages, user=settings.user, thread=thread)
 
 
 def _model_of(graph: Graph) -> Any:

@@ -259,7 +259,7 @@ class Memories:
         return gone
 
     async def arecord(self, user: str, messages: Sequence[AnyMessage], *, thread: str) -> None:
-        """Remember messages word by word, as turns; those that are remembered already stay.
+        """Remember messages word by word, as turns, each once however often it is called.
 
         Args:
             user: Whose.
@@ -270,21 +270,18 @@ class Memories:
             InvalidInputError: When there is no user.
             MemoryStoreError: When the store fails.
         """
-        space, now = _space(user), self._now()
-        turns = [
-            Memory(
-                id=str(message.id),
-                kind="turn",
-                text=f"{'User' if isinstance(message, HumanMessage) else 'Assistant'}: {text}",
-                source=MemorySource(thread=thread, message=str(message.id), time=now),
-                valid_from=now,
-            )
-            for message in messages
-            if isinstance(message, HumanMessage | AIMessage) and (text := unmarked(said(message)))
-        ]
-        known = await self._batch([GetOp(space, turn.id) for turn in turns])
-        new = [turn for turn, item in zip(turns, known, strict=True) if item is None]
-        await self.aadd(user, new)
+        space = _space(user)
+        turns = _turns(messages, thread, self._now())
+        items = await self._batch([GetOp(space, turn.id) for turn in turns])
+        known = [readable(item) if item is not None else None for item in items]
+        await self.aadd(
+            user,
+            [
+                turn
+                for turn, record in zip(turns, known, strict=True)
+                if record is None or record.memory.text != turn.text
+            ],
+        )
 
     async def aextract(
         self,
@@ -516,6 +513,34 @@ def _thread_of(item: Item) -> str:
         return str(item.value["memory"]["source"]["thread"])
     except (KeyError, TypeError):
         return ""
+
+
+def _turns(messages: Sequence[AnyMessage], thread: str, now: datetime) -> list[Memory]:
+    """A memory for each thing said.
+
+    A reply's id is that of the message before it and its place behind it: the reply to a message
+    that is sent again, because the process was killed, comes in the place of the first one.
+    """
+    turns: list[Memory] = []
+    asked, place = "", 0
+    for message in messages:
+        text = unmarked(said(message))
+        if not isinstance(message, HumanMessage | AIMessage) or not text:
+            continue
+        if isinstance(message, HumanMessage):
+            asked, place, speaker = str(message.id), 0, "User"
+        else:
+            place, speaker = place + 1, "Assistant"
+        turns.append(
+            Memory(
+                id=f"{asked}/{place}" if asked and place else str(message.id),
+                kind="turn",
+                text=f"{speaker}: {text}",
+                source=MemorySource(thread=thread, message=str(message.id), time=now),
+                valid_from=now,
+            )
+        )
+    return turns
 
 
 def _batches(messages: Sequence[AnyMessage]) -> Iterator[list[AnyMessage]]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,7 +54,7 @@ async def open_memory(path: str | Path) -> AsyncIterator[OpenMemory]:
     file = Path(path)
     async with AsyncExitStack() as opened:
         try:
-            file.parent.mkdir(parents=True, exist_ok=True)
+            await asyncio.to_thread(_made, file)
             conversations = await opened.enter_async_context(aiosqlite.connect(file))
             memories = await opened.enter_async_context(
                 aiosqlite.connect(file, isolation_level=None)
@@ -66,3 +67,10 @@ async def open_memory(path: str | Path) -> AsyncIterator[OpenMemory]:
         except (OSError, sqlite3.Error) as error:
             raise MemoryStoreError(f"{file} cannot be used as memory: {error}") from error
         yield OpenMemory(checkpointer, store)
+
+
+def _made(file: Path) -> None:
+    """Make the file where there is none, and see that it is a database."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA schema_version")
