@@ -380,3 +380,89 @@ def test_a_file_of_servers_that_is_none_is_told(workspace):
     done = command("agent", TASK, "--tools", "", "--mcp", "mcp.json")
     assert done.returncode == 1
     assert "No MCP servers can be read from mcp.json" in done.stderr
+
+
+# -- the chat --------------------------------------------------------------------------------------
+
+CAT = {"text": "The user has a cat, Minka.", "kind": "fact", "message": 1}
+
+
+def chatting():
+    script = Script("Hello [m1].").when(
+        None, system="Find what is worth", reply=[{"learnt": [CAT]}, *[{"learnt": []}] * 20]
+    )
+    return script.when(None, system="Keep the summary", reply={"summary": "Much was said."})
+
+
+def talk(*lines, options=()):
+    typed = "".join(f"{line}\n" for line in lines)
+    return CliRunner().invoke(app, ["chat", *options], input=typed, catch_exceptions=False)
+
+
+def test_a_conversation_goes_on_where_it_ended_and_remembers(served, workspace):
+    script = chatting()
+    served(script)
+    first = run("chat", "My cat is called Minka.")
+    assert first.stdout.splitlines() == ["Hello [m1].", "Corrected: Hello."]
+    assert "+ The user has a cat, Minka." in first.stderr
+    run("chat", "And a dog.", "--quiet")
+    assert "My cat is called Minka." in [m.text for m in script.calls[-2].messages]
+    other = run("chat", "What is my cat called?", "--thread", "new", "--json")
+    printed = json.loads(other.stdout)
+    assert printed["answer"] == "Hello [m1]."
+    assert "cat" in printed["citations"][0]["text"]
+
+
+def test_a_conversation_shows_and_edits_what_is_remembered(served, workspace):
+    served(chatting())
+    done = talk(
+        "My cat is called Minka.",
+        "/summary",
+        "/history",
+        "/memories",
+        "/correct 1 The user has a dog.",
+        "/correct 7 Nobody.",
+        "/memories dog",
+        "/forget all",
+        "/memories",
+        "/thread other",
+        "/what",
+        "/quit",
+        "never sent",
+    )
+    assert done.exit_code == 0
+    assert "None yet." in done.stdout
+    assert "human My cat is called Minka." in done.stdout
+    assert "1. The user has a cat, Minka. (fact, " in done.stdout
+    assert "1. The user has a dog. (fact, " in done.stdout
+    assert "Name one of the numbers" in done.stderr
+    assert "Forgotten: " in done.stdout
+    assert "Nothing is remembered." in done.stdout
+    assert "Thread other." in done.stdout
+    assert "/memories [about]" in done.stdout
+    assert "never sent" not in done.stdout
+
+
+def test_a_long_conversation_shows_its_summary(served, workspace):
+    served(chatting())
+    said = [f"This is message {n}: {'word ' * 60}" for n in range(12)]
+    done = talk(*said, "/summary", options=["--max-tokens", "1500"])
+    assert "Much was said." in done.stdout
+    assert "older messages are now in the summary" in done.stderr
+
+
+def test_a_model_that_is_down_ends_no_conversation(served, workspace):
+    script = Script().when("first", reply=ValueError("broken")).when(None, reply="fine")
+    served(script)
+    done = talk("first", "second")
+    assert done.exit_code == 0
+    assert "Error:" in done.stderr
+    assert "fine" in done.stdout
+
+
+def test_a_memory_that_cannot_be_opened_is_told_without_a_traceback(workspace):
+    (workspace / "memory.sqlite").write_text("no database " * 100)
+    done = command("chat", "Hello", "--memory", "memory.sqlite")
+    assert done.returncode == 1
+    assert "cannot be used as memory" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -27,6 +27,9 @@ BOOKED = "Room 3 is booked for 10:00 [1]. Books may be kept for four weeks [2]."
 IN_GERMANY = "SELECT COUNT(*) AS customers FROM customer WHERE country = 'Germany'"
 
 
+LINZ = {"text": "The user moved to Linz in May.", "kind": "event", "message": 1}
+
+
 def blocks(language):
     return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
 
@@ -55,6 +58,8 @@ def test_the_programs_run_one_after_the_other(workspace, monkeypatch):
         .when("Rewrite the last question", reply="When is the library open on Sundays?")
         .when("Answer the question", reply="Four weeks [1].")
         .when("Do what is asked", reply=[Reply(tool_calls=CALLS), BOOKED])
+        .when("Find what is worth remembering", reply={"learnt": [LINZ]})
+        .when("Reply to the user", reply=["I see.", "In Linz [m1]."])
     )
     with ModelServer(script) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
@@ -73,6 +78,8 @@ def test_the_programs_run_one_after_the_other(workspace, monkeypatch):
         "book_room",
         "search_documents",
     ]
+    (remembered,) = results[answers.index("In Linz [m1].")]["citations"]
+    assert (remembered["thread"], "Linz" in remembered["text"]) == ("monday", True)
     assert any("second reading room" in document.page_content for document in names["documents"])
 
 

@@ -18,6 +18,7 @@ QUESTION = {"question": "How long may I keep a book?"}
 GRAPHS = ["rag", "hyde_rag", "fusion_rag"]
 QUERIES = ["text_to_sql", "text_to_cypher"]
 AGENT = "agent"
+CHAT = "memory_chat"
 SIX_TIMES_SEVEN = {"name": "python", "args": {"code": "6 * 7"}}
 COUNT = "SELECT COUNT(*) AS customers FROM customer"
 COUNT_TOPICS = "MATCH (t:Topic) RETURN count(t) AS topics"
@@ -35,6 +36,8 @@ def models():
         .when("query on a graph returned", reply="There are 21 topics.")
         .when("Answer the question from the rows", reply="There are 120 customers.")
         .when("Answer the question", reply="Four weeks [1].")
+        .when("Find what is worth remembering", reply={"learnt": []})
+        .when("Reply to the user", reply="Minka [m1], I see.")
         .when("What is 6 times 7?", reply=[Reply(tool_calls=[SIX_TIMES_SEVEN]), "It is 42 [1]."])
     )
     with ModelServer(script) as server:
@@ -91,7 +94,7 @@ async def client(address):
 
 async def test_every_graph_is_listed_with_its_description(client):
     assistants = await client.assistants.search()
-    assert {assistant["graph_id"] for assistant in assistants} == {*GRAPHS, *QUERIES, AGENT}
+    assert {assistant["graph_id"] for assistant in assistants} == {*GRAPHS, *QUERIES, AGENT, CHAT}
     assert all(assistant["description"] for assistant in assistants)
 
 
@@ -211,3 +214,27 @@ async def test_the_agent_calls_its_tools_and_shows_each_call(client):
     form = schemas["context_schema"]["properties"]
     assert {"model", "max_tool_calls", "approved", "prompts"} <= form.keys()
     assert all(field["description"] for field in form.values())
+
+
+async def test_a_chat_remembers_its_user_in_another_thread(client):
+    answers = []
+    for question in ("My cat is called Minka.", "What is my cat called?"):
+        thread = await client.threads.create()
+        tokens, values = [], {}
+        async for part in client.runs.stream(
+            thread["thread_id"],
+            CHAT,
+            input={"question": question},
+            context={"user": "ada"},
+            stream_mode=["messages-tuple", "values"],
+        ):
+            assert part.event != "error", part.data
+            if part.event == "messages":
+                tokens.append(part.data[0]["content"])
+            elif part.event == "values":
+                values = part.data
+        assert values["failures"] == []
+        assert "".join(tokens) == "Minka [m1], I see."
+        answers.append(values["answer"])
+    assert answers == ["Minka, I see.", "Minka [m1], I see."]
+    assert "Minka" in values["citations"][0]["text"]

@@ -7,7 +7,7 @@ import sys
 import typer
 from rich.markup import escape
 
-from agentkit.cli import agent, databases, documents, installation, mcp
+from agentkit.cli import agent, chat, databases, documents, installation, mcp
 from agentkit.cli.console import err
 from agentkit.errors import AgentkitError
 
@@ -22,6 +22,7 @@ app.command()(documents.ask)
 app.command()(databases.sql)
 app.command()(databases.cypher)
 app.command()(agent.agent)
+app.command()(chat.chat)
 app.command()(mcp.mcp)
 app.command()(installation.graphs)
 app.command()(installation.doctor)

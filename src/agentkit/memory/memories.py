@@ -101,13 +101,12 @@ class Memories:
         within = None
         if since is not None or until is not None:
             within = (since or _EARLIEST, until or _LATEST)
-        found = index.search(
-            question,
-            vector,
-            periods=periods_in(question, now=self._now()),
-            within=within,
-            kinds=kinds,
-        )
+
+        def searched() -> list[Memory]:
+            periods = periods_in(question, now=self._now())
+            return index.search(question, vector, periods=periods, within=within, kinds=kinds)
+
+        found = await asyncio.to_thread(searched)
         return await self._verified(space, index, found[:limit])
 
     async def aremembered(
@@ -380,15 +379,11 @@ class Memories:
         await self._batch(
             [PutOp(space, record.memory.id, record.as_value(), index=False) for record in records]
         )
-        index = self._index(space)
-        for record in records:
-            index.put(record)
+        await asyncio.to_thread(self._index(space).put_all, records)
 
     async def _delete(self, space: tuple[str, ...], keys: Sequence[str]) -> None:
         await self._batch([PutOp(space, key, None) for key in keys])
-        index = self._index(space)
-        for key in keys:
-            index.remove(key)
+        await asyncio.to_thread(self._index(space).remove_all, keys)
 
     def _index(self, space: tuple[str, ...]) -> UserIndex:
         return self._indexes.get(self._store, space, UserIndex)
@@ -402,10 +397,10 @@ class Memories:
         if not len(index):
             await self._scanned(space, index)
         place = 0
-        while index.take(page := await self._page(space, place, _PAGE)):
+        while await _taken(index, page := await self._page(space, place, _PAGE)):
             place += len(page)
         while page := await self._page(space, len(index), _PAGE):
-            if not index.take(page):
+            if not await _taken(index, page):
                 await self._scanned(space, index)  # what is new is somewhere between
                 break
         return index
@@ -413,7 +408,7 @@ class Memories:
     async def _scanned(self, space: tuple[str, ...], index: UserIndex) -> None:
         place = 0
         while page := await self._page(space, place, _FIRST_PAGE):
-            index.take(page)
+            await _taken(index, page)
             place += len(page)
 
     async def _page(self, space: tuple[str, ...], place: int, size: int) -> list[SearchItem]:
@@ -433,16 +428,21 @@ class Memories:
     ) -> list[Memory]:
         """The memories that are still there and hold, as the store has them now."""
         items = await self._batch([GetOp(space, memory.id) for memory in found])
-        verified = []
+        verified: list[Memory] = []
+        changed: list[Record] = []
+        gone: list[str] = []
         for memory, item in zip(found, items, strict=True):
             record = readable(item) if isinstance(item, Item) else None
             if record is None:
-                index.remove(memory.id)
+                gone.append(memory.id)
                 continue
             if record.memory != memory:
-                index.put(record)
+                changed.append(record)
             if record.memory.holds:
                 verified.append(record.memory)
+        if gone or changed:
+            await asyncio.to_thread(index.remove_all, gone)
+            await asyncio.to_thread(index.put_all, changed)
         return verified
 
     async def _known(self, user: str, messages: Sequence[AnyMessage]) -> list[Memory]:
@@ -460,9 +460,12 @@ class Memories:
         lacking = index.without_vector(self._embedder)
         if lacking:
             vectors = await self._vectors([record.memory.text for record in lacking])
-            for record, vector in zip(lacking, vectors, strict=True):
-                if vector is not None:
-                    index.put(record._replace(vector=vector, embedder=self._embedder))
+            embedded = [
+                record._replace(vector=vector, embedder=self._embedder)
+                for record, vector in zip(lacking, vectors, strict=True)
+                if vector is not None
+            ]
+            await asyncio.to_thread(index.put_all, embedded)
         (vector,) = await self._vectors([question], asked=True)
         return vector
 
@@ -502,6 +505,11 @@ def _space(user: str) -> tuple[str, ...]:
             f"A user has at most {_MOST_USER_CHARS:,} characters; got {len(user):,}."
         )
     return (*_NAMESPACE, hashlib.sha256(user.encode("utf-8", "surrogatepass")).hexdigest())
+
+
+async def _taken(index: UserIndex, page: Sequence[Item]) -> bool:
+    """Take in what of a page is new or changed; whether anything was."""
+    return await asyncio.to_thread(index.take, page)
 
 
 def _ids(memories: Sequence[Memory]) -> set[str]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 from collections.abc import Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
@@ -68,6 +70,18 @@ class Memory(BaseModel):
     def holds(self) -> bool:
         """Whether nothing has come in its place."""
         return self.valid_until is None
+
+    def corrected(self, text: str, *, now: datetime) -> Memory:
+        """What is to come in its place, once the user has put it right.
+
+        Args:
+            text: What holds instead.
+            now: The time.
+        """
+        source = self.source.model_copy(update={"time": now})
+        key = hashlib.sha256(f"{self.id}\0{text}\0{now.isoformat()}".encode()).hexdigest()[:32]
+        changes = {"id": key, "text": text, "source": source, "valid_from": now}
+        return self.model_copy(update=changes)
 
 
 class Record(NamedTuple):

@@ -64,10 +64,7 @@ def memory_tools(memories: Memories, *, user: str | None = None) -> list[BaseToo
 
     async def correct_memory(id: str, text: str) -> tuple[str, dict[str, Any]]:
         known = await _known(memories, who(), id)
-        now = datetime.now(UTC)
-        source = known.source.model_copy(update={"time": now})
-        changes = {"id": f"{known.id[:24]}-{int(now.timestamp()):x}", "text": text}
-        new = known.model_copy(update={**changes, "source": source, "valid_from": now})
+        new = known.corrected(text, now=datetime.now(UTC))
         return _told([await memories.asupersede(who(), id, new)])
 
     async def forget_memory(id: str) -> tuple[str, dict[str, Any]]:

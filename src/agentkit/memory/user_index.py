@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -66,12 +66,18 @@ class UserIndex:
             if known is None or known.memory != memory:
                 self._words.put(memory.id, (memory.text, _date_words(time_of(memory))))
 
-    def remove(self, key: str) -> None:
-        """Take a record out, if it is there."""
+    def put_all(self, records: Iterable[Record]) -> None:
+        """Add records, or put them in the place of those with their ids."""
+        for record in records:
+            self.put(record)
+
+    def remove_all(self, keys: Iterable[str]) -> None:
+        """Take records out, where they are there."""
         with self._lock:
-            self._seen.pop(key, None)
             self._matrix = None
-            self._drop(key)
+            for key in keys:
+                self._seen.pop(key, None)
+                self._drop(key)
 
     def without_vector(self, embedder: str) -> list[Record]:
         """The records that this embedder has not embedded."""
