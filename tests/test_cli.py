@@ -445,14 +445,16 @@ def test_a_conversation_shows_and_edits_what_is_remembered(served, workspace):
 
 def test_a_long_conversation_shows_its_summary(served, workspace):
     served(chatting())
-    said = [f"This is message {n}: {'word ' * 60}" for n in range(12)]
-    done = talk(*said, "/summary", options=["--max-tokens", "1500"])
+    said = [f"This is message {n}: {'word ' * 120}" for n in range(12)]
+    done = talk(*said, "/summary", options=["--max-tokens", "3000"])
     assert "Much was said." in done.stdout
     assert "older messages are now in the summary" in done.stderr
 
 
 def test_a_model_that_is_down_ends_no_conversation(served, workspace):
-    script = Script().when("first", reply=ValueError("broken")).when(None, reply="fine")
+    script = Script("fine").when(
+        lambda messages: messages[-1].text == "first", reply=ValueError("broken")
+    )
     served(script)
     done = talk("first", "second")
     assert done.exit_code == 0

@@ -535,6 +535,19 @@ async def test_a_file_that_is_no_database_is_told(tmp_path):
             pass
 
 
+def test_a_file_is_opened_for_sync_code_too(tmp_path):
+    for _ in range(2):
+        with open_memory(tmp_path / "deep" / "memory.sqlite") as memory:
+            memories = remembering(memory.store)
+            memories.add("ada", [fact("Ada has a cat.", "cat")])
+            assert texts(memories.search("ada", "cat")) == ["Ada has a cat."]
+            assert memory.checkpointer.get_tuple({"configurable": {"thread_id": "1"}}) is None
+    file = tmp_path / "other.sqlite"
+    file.write_bytes(b"no database at all " * 100)
+    with pytest.raises(MemoryStoreError, match="not a database"), open_memory(file):
+        pass
+
+
 async def test_an_error_of_the_users_own_is_not_blamed_on_the_file(tmp_path):
     with pytest.raises(sqlite3.OperationalError, match="mine"):
         async with open_memory(tmp_path / "deep" / "memory.sqlite"):

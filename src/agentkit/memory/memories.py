@@ -379,21 +379,21 @@ class Memories:
         await self._batch(
             [PutOp(space, record.memory.id, record.as_value(), index=False) for record in records]
         )
-        await asyncio.to_thread(self._index(space).put_all, records)
+        await asyncio.to_thread((await self._index(space)).put_all, records)
 
     async def _delete(self, space: tuple[str, ...], keys: Sequence[str]) -> None:
         await self._batch([PutOp(space, key, None) for key in keys])
-        await asyncio.to_thread(self._index(space).remove_all, keys)
+        await asyncio.to_thread((await self._index(space)).remove_all, keys)
 
-    def _index(self, space: tuple[str, ...]) -> UserIndex:
-        return self._indexes.get(self._store, space, UserIndex)
+    async def _index(self, space: tuple[str, ...]) -> UserIndex:
+        return await asyncio.to_thread(self._indexes.get, self._store, space, UserIndex)
 
     async def _refreshed(self, space: tuple[str, ...]) -> UserIndex:
         """The index of a user, with what other processes have written since.
 
         Stores list what changed last first, or else what is new last: both ends are looked at.
         """
-        index = self._index(space)
+        index = await self._index(space)
         if not len(index):
             await self._scanned(space, index)
         place = 0

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, closing
+from contextlib import AsyncExitStack, ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from agentkit.errors import MemoryStoreError, MissingExtraError
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
     from langgraph.store.base import BaseStore
 
-_BUSY_MS = 10_000
+_BUSY = 10.0  # seconds to wait for another process that writes
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,12 @@ class OpenMemory:
     store: BaseStore
 
 
-@asynccontextmanager
-async def open_memory(path: str | Path) -> AsyncIterator[OpenMemory]:
+class open_memory:  # noqa: N801 - used as a function is
     """Open conversations and memories in one SQLite file, which is made where there is none.
 
-    For async code::
+    For sync code `with`, for async code `async with`::
 
-        async with open_memory("memory.sqlite") as memory:
+        with open_memory("memory.sqlite") as memory:
             chat = create_memory_chat(
                 model, checkpointer=memory.checkpointer, store=memory.store, user="ada"
             )
@@ -45,32 +44,82 @@ async def open_memory(path: str | Path) -> AsyncIterator[OpenMemory]:
         MissingExtraError: When the extra `memory` is not installed.
         MemoryStoreError: When the file cannot be opened, or is no such file.
     """
-    try:
-        import aiosqlite
-        from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
-        from langgraph.store.sqlite import AsyncSqliteStore
-    except ImportError as error:
-        raise MissingExtraError("open_memory", "memory") from error
-    file = Path(path)
-    async with AsyncExitStack() as opened:
+
+    def __init__(self, path: str | Path) -> None:
+        self._file = Path(path)
+        self._opened = ExitStack()
+        self._aopened = AsyncExitStack()
+
+    def __enter__(self) -> OpenMemory:
         try:
-            await asyncio.to_thread(_made, file)
-            conversations = await opened.enter_async_context(aiosqlite.connect(file))
-            memories = await opened.enter_async_context(
-                aiosqlite.connect(file, isolation_level=None)
-            )
-            for connection in (conversations, memories):
-                await connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
-            checkpointer, store = AsyncSqliteSaver(conversations), AsyncSqliteStore(memories)
-            await checkpointer.setup()
-            await store.setup()
-        except (OSError, sqlite3.Error) as error:
-            raise MemoryStoreError(f"{file} cannot be used as memory: {error}") from error
-        yield OpenMemory(checkpointer, store)
+            from langgraph.checkpoint.sqlite import SqliteSaver
+            from langgraph.store.sqlite import SqliteStore
+        except ImportError as error:
+            raise MissingExtraError("open_memory", "memory") from error
+        with ExitStack() as opening:
+            try:
+                self._make()
+                conversations = opening.enter_context(closing(self._connected()))
+                memories = opening.enter_context(closing(self._connected(isolation_level=None)))
+                checkpointer, store = SqliteSaver(conversations), SqliteStore(memories)
+                checkpointer.setup()
+                store.setup()
+            except (OSError, sqlite3.Error) as error:
+                raise self._unusable(error) from error
+            self._opened = opening.pop_all()
+        return OpenMemory(checkpointer, store)
 
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._opened.close()
 
-def _made(file: Path) -> None:
-    """Make the file where there is none, and see that it is a database."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with closing(sqlite3.connect(file)) as connection:
-        connection.execute("PRAGMA schema_version")
+    async def __aenter__(self) -> OpenMemory:
+        try:
+            import aiosqlite
+            from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+            from langgraph.store.sqlite import AsyncSqliteStore
+        except ImportError as error:
+            raise MissingExtraError("open_memory", "memory") from error
+        async with AsyncExitStack() as opening:
+            try:
+                await asyncio.to_thread(self._make)
+                conversations = await opening.enter_async_context(
+                    aiosqlite.connect(self._file, timeout=_BUSY)
+                )
+                memories = await opening.enter_async_context(
+                    aiosqlite.connect(self._file, timeout=_BUSY, isolation_level=None)
+                )
+                checkpointer, store = AsyncSqliteSaver(conversations), AsyncSqliteStore(memories)
+                await checkpointer.setup()
+                await store.setup()
+            except (OSError, sqlite3.Error) as error:
+                raise self._unusable(error) from error
+            self._aopened = opening.pop_all()
+        return OpenMemory(checkpointer, store)
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._aopened.aclose()
+
+    def _make(self) -> None:
+        """Make the file where there is none, and see that it is a database."""
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        with closing(self._connected()) as connection:
+            connection.execute("PRAGMA schema_version")
+
+    def _connected(self, **options: Any) -> sqlite3.Connection:
+        made: sqlite3.Connection = sqlite3.connect(
+            self._file, timeout=_BUSY, check_same_thread=False, **options
+        )
+        return made
+
+    def _unusable(self, error: Exception) -> MemoryStoreError:
+        return MemoryStoreError(f"{self._file} cannot be used as memory: {error}")
