@@ -228,12 +228,13 @@ class ConversationInCalls(AgentMiddleware[ToolAgentState, Any, Any]):
         if goes_on and state.get("question") is None:
             return {}, request
         begun = self._conversation.begun(state, request.runtime)
-        if not begun["messages"]:
-            return begun, request
         question = convert_to_messages(begun["messages"])
-        return {**begun, "messages": question}, request.override(
-            messages=[*request.messages, *cast("list[AnyMessage]", question)]
+        asked = request.override(
+            messages=[*request.messages, *cast("list[AnyMessage]", question)],
+            # the calls of an earlier run count towards no limit of this one
+            state=cast("Any", {**state, "earlier": begun["earlier"], "trace": []}),
         )
+        return {**begun, "messages": question}, asked
 
     def _told(
         self, request: ModelRequest[Any], begun: dict[str, Any], response: ModelResponse[Any]
