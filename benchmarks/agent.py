@@ -3,7 +3,8 @@
 All do the same task: the model calls a tool so many times, one call after the other, and then
 answers. The models are each library's own kind, and take no time to reply. `create_agent` is
 LangChain's, bare; agentkit's agent is that with its limits, permissions, trace and bounds, as they
-are by default. LlamaIndex's agent is async and smolagents' sync; the others are measured both ways.
+are by default. One middleware that does nothing shows what LangChain takes for any. LlamaIndex's
+agent is async and smolagents' sync; the others are measured both ways.
 
 The agents run in turn, in an order that is drawn anew in each round. A ratio is the median of the
 rounds' own ratios to `create_agent`: what slows the machine for a while slows both.
@@ -18,6 +19,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Literal, TypeAlias
 
 from langchain.agents import create_agent
+from langchain.agents.middleware import AgentMiddleware
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
@@ -73,6 +75,28 @@ def tools() -> list[BaseTool]:
 def bare(steps: int, way: Way) -> Run:
     """`create_agent`."""
     agent = create_agent(Counting(steps=steps), tools())
+    return _run(agent, way, lambda result: result["messages"][-1].text)
+
+
+class Idle(AgentMiddleware[Any, Any, Any]):
+    """Stands around the calls of model and tool, and does nothing."""
+
+    def wrap_model_call(self, request: Any, handler: Any) -> Any:
+        return handler(request)
+
+    async def awrap_model_call(self, request: Any, handler: Any) -> Any:
+        return await handler(request)
+
+    def wrap_tool_call(self, request: Any, handler: Any) -> Any:
+        return handler(request)
+
+    async def awrap_tool_call(self, request: Any, handler: Any) -> Any:
+        return await handler(request)
+
+
+def idle(steps: int, way: Way) -> Run:
+    """`create_agent` with one middleware that does nothing."""
+    agent = create_agent(Counting(steps=steps), tools(), middleware=[Idle()])
     return _run(agent, way, lambda result: result["messages"][-1].text)
 
 
@@ -173,6 +197,7 @@ def smolagents(steps: int, way: Way) -> Run:
 
 AGENTS: dict[str, tuple[Callable[[int, Way], Run], tuple[Way, ...]]] = {
     "create_agent": (bare, ("async", "sync")),
+    "create_agent, idle middleware": (idle, ("async", "sync")),
     "agentkit": (agentkit, ("async", "sync")),
     "LlamaIndex": (llama_index, ("async",)),
     "smolagents": (smolagents, ("sync",)),

@@ -13,6 +13,7 @@ def test_a_step_is_measured_beside_other_agents():
     both = {"async, ms a step", "sync, ms a step"}
     assert measured == {
         "create_agent": both,
+        "create_agent, idle middleware": both,
         "agentkit": both,
         "LlamaIndex": {"async, ms a step"},
         "smolagents": {"sync, ms a step"},
