@@ -3,7 +3,11 @@
 All do the same task: the model calls a tool so many times, one call after the other, and then
 answers. The models are each library's own kind, and take no time to reply. `create_agent` is
 LangChain's, bare; agentkit's agent is that with its limits, permissions, trace and bounds, as they
-are by default. The agents run in turn, in an order that is drawn anew each time.
+are by default. One middleware that does nothing shows what LangChain takes for any. LlamaIndex's
+agent is async and smolagents' sync; the others are measured both ways.
+
+The agents run in turn, in an order that is drawn anew in each round. A ratio is the median of the
+rounds' own ratios to `create_agent`: what slows the machine for a while slows both.
 """
 
 import asyncio
@@ -11,14 +15,15 @@ import random
 import statistics
 import time
 import warnings
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Callable, Coroutine
+from typing import Any, Literal, TypeAlias
 
 from langchain.agents import create_agent
+from langchain.agents.middleware import AgentMiddleware
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
-from langchain_core.tools import tool
+from langchain_core.tools import BaseTool, StructuredTool
 
 from agentkit import create_tool_agent
 from benchmarks._report import parser, report
@@ -26,7 +31,8 @@ from benchmarks._report import parser, report
 TASK = "Count up, one at a time."
 ANSWER = "Counted."
 
-Run = Callable[[], Awaitable[str]]
+Way: TypeAlias = Literal["async", "sync"]
+Run: TypeAlias = Callable[[], Coroutine[Any, Any, str]] | Callable[[], str]
 
 
 class Counting(BaseChatModel):
@@ -51,39 +57,71 @@ class Counting(BaseChatModel):
         return self._generate(messages)
 
 
-async def add(a: int, b: int) -> int:
+def add(a: int, b: int) -> int:
     """Add two numbers."""
     return a + b
 
 
-def bare(steps: int) -> Run:
+async def add_async(a: int, b: int) -> int:
+    """Add two numbers."""
+    return a + b
+
+
+def tools() -> list[BaseTool]:
+    """The one tool, sync and async."""
+    return [StructuredTool.from_function(func=add, coroutine=add_async, name="add")]
+
+
+def bare(steps: int, way: Way) -> Run:
     """`create_agent`."""
-    agent = create_agent(Counting(steps=steps), [tool(add)])
-
-    async def run() -> str:
-        result = await agent.ainvoke({"messages": [("user", TASK)]})
-        return str(result["messages"][-1].text)
-
-    return run
+    agent = create_agent(Counting(steps=steps), tools())
+    return _run(agent, way, lambda result: result["messages"][-1].text)
 
 
-def agentkit(steps: int) -> Run:
+class Idle(AgentMiddleware[Any, Any, Any]):
+    """Stands around the calls of model and tool, and does nothing."""
+
+    def wrap_model_call(self, request: Any, handler: Any) -> Any:
+        return handler(request)
+
+    async def awrap_model_call(self, request: Any, handler: Any) -> Any:
+        return await handler(request)
+
+    def wrap_tool_call(self, request: Any, handler: Any) -> Any:
+        return handler(request)
+
+    async def awrap_tool_call(self, request: Any, handler: Any) -> Any:
+        return await handler(request)
+
+
+def idle(steps: int, way: Way) -> Run:
+    """`create_agent` with one middleware that does nothing."""
+    agent = create_agent(Counting(steps=steps), tools(), middleware=[Idle()])
+    return _run(agent, way, lambda result: result["messages"][-1].text)
+
+
+def agentkit(steps: int, way: Way) -> Run:
     """`create_tool_agent`."""
     agent = create_tool_agent(
         Counting(steps=steps),
-        [tool(add)],
+        tools(),
         permissions={"add": "read"},
         max_model_calls=steps + 1,
         max_tool_calls=steps + 1,
     )
-
-    async def run() -> str:
-        return str((await agent.ainvoke({"messages": [("user", TASK)]}))["answer"])
-
-    return run
+    return _run(agent, way, lambda result: result["answer"])
 
 
-def llama_index(steps: int) -> Run:
+def _run(agent: Any, way: Way, answer: Callable[[Any], str]) -> Run:
+    given = {"messages": [("user", TASK)]}
+
+    async def arun() -> str:
+        return answer(await agent.ainvoke(given))
+
+    return arun if way == "async" else lambda: answer(agent.invoke(given))
+
+
+def llama_index(steps: int, way: Way) -> Run:
     """`FunctionAgent`."""
     from llama_index.core.agent.workflow import FunctionAgent
     from llama_index.core.base.llms.types import ToolCallBlock
@@ -101,7 +139,7 @@ def llama_index(steps: int) -> Run:
         return ChatMessage(role=MessageRole.ASSISTANT, blocks=[call])
 
     agent = FunctionAgent(
-        tools=[FunctionTool.from_defaults(async_fn=add)],
+        tools=[FunctionTool.from_defaults(async_fn=add_async, name="add")],
         llm=MockFunctionCallingLLM(response_generator=reply),
         streaming=False,
     )
@@ -112,7 +150,7 @@ def llama_index(steps: int) -> Run:
     return run
 
 
-def smolagents(steps: int) -> Run:
+def smolagents(steps: int, way: Way) -> Run:
     """`ToolCallingAgent`, which is sync."""
     from smolagents import LogLevel, ToolCallingAgent
     from smolagents import tool as smol_tool
@@ -148,7 +186,7 @@ def smolagents(steps: int) -> Run:
         """
         return a + b
 
-    async def run() -> str:
+    def run() -> str:
         agent = ToolCallingAgent(
             tools=[add], model=Scripted(), max_steps=steps + 2, verbosity_level=LogLevel.OFF
         )
@@ -157,43 +195,49 @@ def smolagents(steps: int) -> Run:
     return run
 
 
-AGENTS = {
-    "create_agent": bare,
-    "agentkit": agentkit,
-    "LlamaIndex": llama_index,
-    "smolagents": smolagents,
+AGENTS: dict[str, tuple[Callable[[int, Way], Run], tuple[Way, ...]]] = {
+    "create_agent": (bare, ("async", "sync")),
+    "create_agent, idle middleware": (idle, ("async", "sync")),
+    "agentkit": (agentkit, ("async", "sync")),
+    "LlamaIndex": (llama_index, ("async",)),
+    "smolagents": (smolagents, ("sync",)),
 }
 
 
-async def measure(*, steps: int, times: int, seed: int = 0) -> list[dict[str, Any]]:
+def measure(*, steps: int, rounds: int, seed: int = 0) -> list[dict[str, Any]]:
     """A row for each agent: its milliseconds a step, and how many times `create_agent`'s."""
-    runs = {name: make(steps) for name, make in AGENTS.items()}
+    rows: dict[str, dict[str, Any]] = {name: {"agent": name} for name in AGENTS}
+    for way in ("async", "sync"):
+        taken = _taken(way, steps=steps, rounds=rounds, chance=random.Random(seed))
+        for name, seconds in taken.items():
+            ratios = [own / bare for own, bare in zip(seconds, taken["create_agent"], strict=True)]
+            rows[name][f"{way}, ms a step"] = statistics.median(seconds) * 1_000 / (steps + 1)
+            rows[name][f"{way}, ratio"] = round(statistics.median(ratios), 2)
+    return list(rows.values())
+
+
+def _taken(way: Way, *, steps: int, rounds: int, chance: random.Random) -> dict[str, list[float]]:
+    """For each agent that runs this way, the seconds of each round, after one that warms up."""
+    runs = {name: make(steps, way) for name, (make, ways) in AGENTS.items() if way in ways}
     taken: dict[str, list[float]] = {name: [] for name in runs}
-    chance = random.Random(seed)
-    for _ in range(times + 1):
-        for name in chance.sample(list(runs), k=len(runs)):
-            start = time.perf_counter()
-            answer = await runs[name]()
-            taken[name].append(time.perf_counter() - start)
-            assert answer == ANSWER, (name, answer)
-    medians = {name: statistics.median(seconds[1:]) for name, seconds in taken.items()}
-    return [
-        {
-            "agent": name,
-            "ms a step": median * 1_000 / (steps + 1),
-            "ratio": round(median / medians["create_agent"], 2),
-        }
-        for name, median in medians.items()
-    ]
+    with asyncio.Runner() as runner:
+        for _ in range(rounds + 1):
+            for name in chance.sample(list(runs), k=len(runs)):
+                start = time.perf_counter()
+                answer = runs[name]()
+                answer = answer if isinstance(answer, str) else runner.run(answer)
+                taken[name].append(time.perf_counter() - start)
+                assert answer == ANSWER, (name, answer)
+    return {name: seconds[1:] for name, seconds in taken.items()}
 
 
 def main() -> None:
     options = parser(__doc__)
     options.add_argument("--steps", type=int, default=20, help="calls of the tool")
-    options.add_argument("--times", type=int, default=50, help="runs of each agent")
+    options.add_argument("--rounds", type=int, default=50, help="runs of each agent")
     given = options.parse_args()
-    rows = asyncio.run(measure(steps=given.steps, times=given.times))
-    settings = {"steps": given.steps, "times": given.times}
+    rows = measure(steps=given.steps, rounds=given.rounds)
+    settings = {"steps": given.steps, "rounds": given.rounds}
     report("a step of an agent", rows, settings=settings, json_file=given.json)
 
 

@@ -11,7 +11,7 @@ import threading
 
 import pytest
 
-from agentkit._sync import run_sync
+from agentkit._sync import in_thread, run_sync
 
 variable = contextvars.ContextVar("variable", default="unset")
 
@@ -169,3 +169,73 @@ def test_a_forked_child_has_a_loop_of_its_own():
             signal.alarm(30)
             os._exit(0 if run_sync(told) == "told" else 1)
     """) == ["0", "told"]
+
+
+def test_calls_one_after_the_other_are_made_in_the_same_thread():
+    assert run_program("""
+        import threading
+        from agentkit._sync import in_thread
+
+        print(len({in_thread(threading.get_ident, name="test").result(60) for _ in range(20)}))
+    """) == ["1"]
+
+
+def test_a_call_that_hangs_keeps_its_thread_and_holds_up_no_other():
+    over = threading.Event()
+    hanging = [in_thread(over.wait, name="test") for _ in range(20)]
+    assert in_thread(lambda: "made", name="test").result(60) == "made"
+    over.set()
+    assert all(future.result(60) for future in hanging)
+
+
+def test_of_many_threads_only_a_few_rest_and_the_others_end():
+    assert run_program("""
+        import threading
+        from agentkit import _sync
+
+        ready, before = threading.Barrier(30), threading.active_count()
+        calls = [_sync.in_thread(lambda: ready.wait(60), name="test") for _ in range(30)]
+        for call in calls:
+            call.result(60)
+        resting = {each._thread for each in _sync._resting}
+        for thread in set(threading.enumerate()) - resting - {threading.main_thread()}:
+            thread.join(60)
+        print(threading.active_count() - before == len(resting) < 15)
+    """) == ["True"]
+
+
+def test_what_a_call_raises_is_raised_to_who_waits_and_the_thread_goes_on():
+    def fail():
+        raise ValueError("no")
+
+    for _ in range(3):
+        with pytest.raises(ValueError, match="no"):
+            in_thread(fail, name="test").result(60)
+    assert in_thread(lambda: "made", name="test").result(60) == "made"
+
+
+def test_a_call_sees_the_context_of_its_caller_and_leaves_none_to_the_next():
+    said = contextvars.ContextVar("said", default="nothing")
+
+    def say():
+        before = said.get()
+        said.set("inside")
+        return before
+
+    said.set("outside")
+    assert [in_thread(say, name="test").result(60) for _ in range(2)] == ["outside", "outside"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_child_waits_for_no_thread_of_its_parent():
+    assert run_program("""
+        import os, signal
+        from agentkit._sync import in_thread
+
+        in_thread(int, name="test").result()
+        if child := os.fork():
+            print(os.waitpid(child, 0)[1])
+        else:
+            signal.alarm(30)
+            os._exit(in_thread(int, name="test").result(20))
+    """) == ["0"]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import concurrent.futures
 import contextlib
 import contextvars
 import functools
 import os
+import queue
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
@@ -66,7 +68,9 @@ async def on_loop(
 def in_thread(call: Callable[[], Result], *, name: str) -> concurrent.futures.Future[Result]:
     """Make a call in a thread of its own, in a copy of the caller's context.
 
-    One that hangs holds up nothing else: not a pool of threads, nor the end of the process.
+    One that hangs holds up nothing else: not a pool of threads, nor the end of the process. A
+    thread whose call has ended makes another one later, as to start one takes longer than most
+    calls.
 
     Args:
         call: The call.
@@ -74,16 +78,51 @@ def in_thread(call: Callable[[], Result], *, name: str) -> concurrent.futures.Fu
     """
     future: concurrent.futures.Future[Result] = concurrent.futures.Future()
     context = contextvars.copy_context()
+    try:
+        thread = _resting.pop()
+    except IndexError:
+        thread = _DaemonThread()
 
     def work() -> None:
         future.set_running_or_notify_cancel()
         try:
-            future.set_result(context.run(call))
+            result = context.run(call)
         except BaseException as error:  # noqa: BLE001 - handed on to who waits
+            thread.rest()
             future.set_exception(error)
+        else:
+            thread.rest()  # before who waits goes on, who may make the next call
+            future.set_result(result)
 
-    threading.Thread(target=work, name=name, daemon=True).start()
+    thread.do(work, name=name)
     return future
+
+
+class _DaemonThread:
+    """A thread that makes one call after the other, and ends when enough others rest."""
+
+    def __init__(self) -> None:
+        self._work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._ends = False
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def do(self, work: Callable[[], None], *, name: str) -> None:
+        self._thread.name = name
+        self._work.put(work)
+
+    def rest(self) -> None:
+        self._ends = len(_resting) >= _MOST_RESTING
+        if not self._ends:
+            _resting.append(self)
+
+    def _run(self) -> None:
+        while not self._ends:
+            self._work.get()()
+
+
+_MOST_RESTING = 8
+_resting: collections.deque[_DaemonThread] = collections.deque()
 
 
 def shared_loop() -> asyncio.AbstractEventLoop:
@@ -114,11 +153,12 @@ def _serve(loop: asyncio.AbstractEventLoop) -> None:
 
 
 def _forget_loop() -> None:
+    _resting.clear()
     _background_loop.cache_clear()
     _starting.release()
 
 
-if hasattr(os, "register_at_fork"):  # the loop's thread does not live on in a forked child
+if hasattr(os, "register_at_fork"):  # threads do not live on in a forked child
     os.register_at_fork(
         before=_starting.acquire,
         after_in_parent=_starting.release,

@@ -209,14 +209,14 @@ class ConversationInCalls(AgentMiddleware[ToolAgentState, Any, Any]):
 
     def wrap_model_call(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
-    ) -> ExtendedModelResponse[Any]:
+    ) -> ModelResponse[Any] | ExtendedModelResponse[Any]:
         """Ask the model, and tell what begins and what ends with this."""
         begun, asked = self._asked(request)
         return self._told(request, begun, handler(asked))
 
     async def awrap_model_call(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], Any]
-    ) -> ExtendedModelResponse[Any]:
+    ) -> ModelResponse[Any] | ExtendedModelResponse[Any]:
         """The same as `wrap_model_call`, async."""
         begun, asked = self._asked(request)
         return self._told(request, begun, await handler(asked))
@@ -228,20 +228,24 @@ class ConversationInCalls(AgentMiddleware[ToolAgentState, Any, Any]):
         if goes_on and state.get("question") is None:
             return {}, request
         begun = self._conversation.begun(state, request.runtime)
-        if not begun["messages"]:
-            return begun, request
         question = convert_to_messages(begun["messages"])
-        return {**begun, "messages": question}, request.override(
-            messages=[*request.messages, *cast("list[AnyMessage]", question)]
+        asked = request.override(
+            messages=[*request.messages, *cast("list[AnyMessage]", question)],
+            # the calls of an earlier run count towards no limit of this one
+            state=cast("Any", {**state, "earlier": begun["earlier"], "trace": []}),
         )
+        return {**begun, "messages": question}, asked
 
     def _told(
         self, request: ModelRequest[Any], begun: dict[str, Any], response: ModelResponse[Any]
-    ) -> ExtendedModelResponse[Any]:
+    ) -> ModelResponse[Any] | ExtendedModelResponse[Any]:
         """The response with the question before it, and what else it changes in the state."""
+        is_last = _is_last(response)
+        if not begun and not is_last:
+            return response
         messages: list[BaseMessage] = [*begun.pop("messages", ()), *response.result]
         changes = begun
-        if _is_last(response):
+        if is_last:
             state = {**request.state, **begun} if begun else request.state
             ends = {
                 **state,
@@ -279,6 +283,9 @@ class RunSettings(AgentMiddleware[ToolAgentState, Any, Any]):
     def _as_set(self, request: ModelRequest[Any]) -> ModelRequest[Any]:
         """The request with the model, instructions and descriptions that the run is set to."""
         settings = self._context.of_run(request.runtime)
+        is_weak = most_choices(settings.chat_model) is not None
+        if settings is self._context.defaults and not is_weak:
+            return request  # the agent was made with these
         changes: dict[str, Any] = {}
         if settings.chat_model is not request.model:
             changes["model"] = settings.chat_model
@@ -289,7 +296,7 @@ class RunSettings(AgentMiddleware[ToolAgentState, Any, Any]):
         tools = [_described(each, prompts) for each in request.tools]
         if any(new is not old for new, old in zip(tools, request.tools, strict=True)):
             changes["tools"] = tools
-        if most_choices(settings.chat_model) is not None and request.tools:
+        if is_weak and request.tools:
             changes["tool_choice"] = "any"  # it calls one only when it has to
         return request.override(**changes) if changes else request
 
@@ -419,6 +426,7 @@ def create_tool_agent(
     named = {*always_offered, *context().approved}
     if unknown := sorted(named - {each.name for each in known}):
         raise ConfigurationError(f"There is no tool {', '.join(map(repr, unknown))}.")
+    known = [_described(each, context.defaults.prompt_set) for each in known]
     parts: list[AgentMiddleware[Any, Any, Any]] = [
         ToolResults(max_chars=max_result_chars),
         RunSettings(context),

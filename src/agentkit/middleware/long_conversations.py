@@ -47,7 +47,8 @@ def _is_short(messages: Sequence[AnyMessage], tokens: int) -> bool:
     chars = _MESSAGE_CHARS * len(messages)
     for message in messages:
         content = message.content
-        chars += len(content if isinstance(content, str) else str(content))
-        for call in message.tool_calls if message.type == "ai" else ():
-            chars += sum([len(str(value)) for value in call["args"].values()])
+        chars += len(content) if type(content) is str else len(str(content))
+        if message.type == "ai":
+            for call in message.tool_calls:
+                chars += len(str(call["args"]))
     return chars // _CHARS_A_TOKEN <= tokens

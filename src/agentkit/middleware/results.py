@@ -111,7 +111,10 @@ class ToolResults(AgentMiddleware[ToolResultsState, Any, Any]):
             "sources": _sources(message),
         }
         request.runtime.stream_writer({"type": "tool_finished", **record})
-        return _with_state(result, told, {"trace": [record], "tainted": untrusted})
+        changes: dict[str, Any] = {"trace": [record]}
+        if untrusted:  # not told where it is not: each change of the state takes time
+            changes["tainted"] = True
+        return _with_state(result, told, changes)
 
     def _shown(self, message: ToolMessage, number: int, untrusted: bool) -> str:
         text = well_formed(_text_of(message.content)).replace("\0", "�")

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeAlias
 
-from langchain.agents.middleware import AgentMiddleware, AgentState, ModelRequest, ModelResponse
-from langchain_core.messages import AIMessage
+from langchain.agents.middleware import (
+    AgentMiddleware,
+    AgentState,
+    ExtendedModelResponse,
+    ModelRequest,
+    ModelResponse,
+)
 from langchain_core.tools import BaseTool
 from langgraph.prebuilt.tool_node import ToolCallRequest
 
 from agentkit.middleware.results import ToolResult
 
 Middleware: TypeAlias = AgentMiddleware[Any, Any, Any]
+
+_RESPONSES = (ModelResponse, ExtendedModelResponse)
 
 
 class Together(AgentMiddleware[Any, Any, Any]):
@@ -35,6 +43,8 @@ class Together(AgentMiddleware[Any, Any, Any]):
         self._around_models = [each for each in parts if _wraps(each, "model")]
         self._around_tools = [each for each in parts if _wraps(each, "tool")]
         self.tools: list[BaseTool] = [tool for each in parts for tool in getattr(each, "tools", ())]
+        for name in ("wrap_model_call", "awrap_model_call", "wrap_tool_call", "awrap_tool_call"):
+            setattr(self, name, _with_signature(getattr(self, name)))
 
     def wrap_model_call(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
@@ -73,6 +83,16 @@ class Together(AgentMiddleware[Any, Any, Any]):
         return _awaited(handler(request))
 
 
+def _with_signature(method: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """The method as a function that knows its signature: LangSmith asks for it at each call."""
+
+    def call(request: Any, handler: Any) -> Any:
+        return method(request, handler)
+
+    call.__signature__ = inspect.signature(call)  # type: ignore[attr-defined]
+    return call
+
+
 def _wraps(part: Middleware, what: str) -> bool:
     names = (f"wrap_{what}_call", f"awrap_{what}_call")
     return any(getattr(type(part), name) is not getattr(AgentMiddleware, name) for name in names)
@@ -84,7 +104,8 @@ def _model_call(part: Middleware, handler: Callable[..., Any]) -> Callable[..., 
 
 def _async_model_call(part: Middleware, handler: Callable[..., Any]) -> Callable[..., Any]:
     async def call(request: ModelRequest[Any]) -> ModelResponse[Any]:
-        return _response(await part.awrap_model_call(request, handler))
+        response: ModelResponse[Any] = _response(await part.awrap_model_call(request, handler))
+        return response
 
     return call
 
@@ -97,9 +118,10 @@ def _async_tool_call(part: Middleware, handler: Callable[..., Any]) -> Callable[
     return lambda request: part.awrap_tool_call(request, handler)
 
 
-def _response(result: Any) -> ModelResponse[Any]:
+def _response(result: Any) -> Any:
     """A part's result as the next part expects it."""
-    return ModelResponse(result=[result]) if isinstance(result, AIMessage) else result
+    # asked in this way round, as pydantic's isinstance takes long
+    return result if isinstance(result, _RESPONSES) else ModelResponse(result=[result])
 
 
 async def _awaited(waiting: Awaitable[Any]) -> Any:
