@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 
 import pytest
@@ -218,6 +219,7 @@ async def test_the_agent_calls_its_tools_and_shows_each_call(client):
 
 async def test_a_chat_remembers_its_user_in_another_thread(client):
     answers = []
+    user = uuid.uuid4().hex  # the server keeps what it remembers
     for question in ("My cat is called Minka.", "What is my cat called?"):
         thread = await client.threads.create()
         tokens, values = [], {}
@@ -225,7 +227,7 @@ async def test_a_chat_remembers_its_user_in_another_thread(client):
             thread["thread_id"],
             CHAT,
             input={"question": question},
-            context={"user": "ada"},
+            context={"user": user},
             stream_mode=["messages-tuple", "values"],
         ):
             assert part.event != "error", part.data
