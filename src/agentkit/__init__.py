@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from agentkit.graphs.hyde_rag import create_hyde_rag
     from agentkit.graphs.rag import create_rag
     from agentkit.graphs.retriever import GraphRetriever
+    from agentkit.graphs.router import create_router
+    from agentkit.graphs.routes import Route
     from agentkit.graphs.text_to_cypher import create_text_to_cypher
     from agentkit.graphs.text_to_sql import create_text_to_sql
     from agentkit.graphs.tool_agent import create_tool_agent
@@ -40,6 +42,7 @@ __all__ = [
     "Neo4jRetriever",
     "Prompt",
     "PromptSet",
+    "Route",
     "SQLDatabase",
     "Source",
     "aingest",
@@ -47,6 +50,7 @@ __all__ = [
     "create_fusion_rag",
     "create_hyde_rag",
     "create_rag",
+    "create_router",
     "create_text_to_cypher",
     "create_text_to_sql",
     "create_tool_agent",
@@ -67,6 +71,7 @@ __getattr__, __dir__ = lazy_names(
         "Neo4jRetriever": "databases.neo4j_retriever",
         "Prompt": "prompts",
         "PromptSet": "prompts",
+        "Route": "graphs.routes",
         "SQLDatabase": "databases.sql",
         "Source": "retrieval.sources",
         "aingest": "retrieval.ingestion",
@@ -74,6 +79,7 @@ __getattr__, __dir__ = lazy_names(
         "create_fusion_rag": "graphs.fusion_rag",
         "create_hyde_rag": "graphs.hyde_rag",
         "create_rag": "graphs.rag",
+        "create_router": "graphs.router",
         "create_text_to_cypher": "graphs.text_to_cypher",
         "create_text_to_sql": "graphs.text_to_sql",
         "create_tool_agent": "graphs.tool_agent",

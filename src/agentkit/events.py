@@ -129,6 +129,21 @@ class ToolsSelected(TypedDict):
     tools: list[str]
 
 
+class ChosenRoute(TypedDict):
+    """A part of a question, and who is to answer it, the best first; nobody where none can."""
+
+    question: str
+    routes: list[str]
+    confidence: float
+
+
+class RoutesChosen(TypedDict):
+    """The question was divided into these parts."""
+
+    type: Literal["routes_chosen"]
+    parts: list[ChosenRoute]
+
+
 class StepFailed(TypedDict):
     """A step failed and the graph went on without it.
 
@@ -162,6 +177,7 @@ Event: TypeAlias = (
     | ToolCalled
     | ToolFinished
     | ToolsSelected
+    | RoutesChosen
     | StepFailed
     | Notice
 )
