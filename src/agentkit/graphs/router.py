@@ -23,12 +23,11 @@ from pydantic import BaseModel, Field, create_model
 from typing_extensions import TypedDict
 
 from agentkit._text import shortened
-from agentkit.databases.answering import unsupported_numbers
 from agentkit.databases.meaning_index import MeaningIndex
-from agentkit.databases.results import QueryResult
 from agentkit.databases.words_index import WordIndex
 from agentkit.errors import ConfigurationError, PromptOutputError
 from agentkit.events import ChosenRoute, StepFailed, emit, step_failed
+from agentkit.graphs.combining import AnsweredParts, RoutedCitation, own_citations
 from agentkit.graphs.context import GraphContext
 from agentkit.graphs.nodes import (
     RETRY,
@@ -52,7 +51,7 @@ from agentkit.graphs.routes import (
 )
 from agentkit.models import embeddings_at_hand, most_choices
 from agentkit.prompts import Prompt, PromptOverrides
-from agentkit.retrieval.citations import cited_numbers, renumbered, without_citations
+from agentkit.retrieval.citations import cited_numbers
 
 WhenUnsure: TypeAlias = Literal["try", "clarify", "ask"]
 
@@ -128,18 +127,6 @@ class Part(TypedDict):
     clarification: str
     route: str
     answer: str
-
-
-class RoutedCitation(TypedDict):
-    """What the answer cites as `[number]`: the route, and what that cites itself.
-
-    `source` is the route's own citation, with the route's own number; of a database it is the
-    query; of a route that names no source it is empty.
-    """
-
-    number: int
-    route: str
-    source: Mapping[str, Any]
 
 
 class RouterInput(TypedDict, total=False):
@@ -390,7 +377,7 @@ class RouterNodes:
             taken = _taken(0, state)
             text = state["parts"][0]["answer"]
             message = AIMessage(text) if taken is None else taken["message"]
-            return _said(message, [] if taken is None else _own_citations(taken))
+            return _said(message, [] if taken is None else own_citations(taken))
         told = _answered_parts(state)
         if told.answered < _TO_COMBINE or most_choices(settings.chat_model) is not None:
             return _said(AIMessage(told.joined), told.citations)
@@ -402,7 +389,8 @@ class RouterNodes:
         )
         text, problems = told.check(message.text, state["searched"])
         if not problems:
-            return _said(message.model_copy(update={"content": text}), told.citations)
+            kept = message if text == message.text else AIMessage(text, id=message.id)
+            return _said(kept, told.citations)
         emit({"type": "answer_repaired", "problems": problems, "answer": told.joined})
         failures = [
             step_failed("answer", COMBINE.name, PromptOutputError(problem)) for problem in problems
@@ -476,45 +464,6 @@ def pick_of(names: tuple[str, ...]) -> type[Picked]:
     known: Any = Literal[names]
     told = Picked.model_fields["route"].description
     return create_model("Picked", __base__=Picked, route=(known, Field(description=told)))
-
-
-@dataclass(frozen=True)
-class AnsweredParts:
-    """The answers to the parts of a question, whose citations are numbered through.
-
-    `texts` are the answers by part, `answered` is how many of them a route did answer.
-    """
-
-    questions: Sequence[str]
-    texts: Sequence[str]
-    citations: list[RoutedCitation]
-    answered: int
-
-    @property
-    def shown(self) -> str:
-        """The parts and their answers, as the model is shown them."""
-        parts = zip(self.questions, self.texts, strict=True)
-        return "\n\n".join(f"{question}\n{text}" for question, text in parts)
-
-    @property
-    def joined(self) -> str:
-        """The answers one after the other."""
-        return "\n\n".join(self.texts)
-
-    def check(self, answer: str, question: str) -> tuple[str, list[str]]:
-        """The answer without the citations that no part has, and what else is wrong with it."""
-        known = {citation["number"] for citation in self.citations}
-        cited = set(cited_numbers(answer))
-        text = without_citations(answer, cited - known).strip()
-        if not text:
-            return text, ["The answer is empty."]
-        missing = unsupported_numbers(
-            without_citations(text), QueryResult([], []), question, *self.texts
-        )
-        problems = [f"{number} stands in no part's answer." for number in missing]
-        if not cited & known:
-            problems.append("No part's answer is cited.")
-        return text, problems
 
 
 def _fresh_run() -> dict[str, Any]:
@@ -614,47 +563,12 @@ def _without_route(part: Part, settings: RouterContext) -> str:
 
 
 def _answered_parts(state: RouterState) -> AnsweredParts:
-    """The parts' answers, with the citations of all numbered through."""
-    texts: list[str] = []
-    citations: list[RoutedCitation] = []
-    answered = 0
-    for number, part in enumerate(state["parts"]):
-        taken = _taken(number, state)
-        if taken is None or taken["outcome"] != "answered":
-            texts.append(f"{part['question']} {part['answer']}")
-            continue
-        answered += 1
-        own = _own_citations(taken)
-        first = len(citations) + 1
-        numbers = {citation["number"]: first + place for place, citation in enumerate(own)}
-        text = renumbered(part["answer"], numbers)
-        if not numbers:
-            own, numbers = [_source_of(taken)], {0: first}
-            text = f"{text} [{first}]"
-        citations += [{**cited, "number": numbers[cited["number"]]} for cited in own]
-        texts.append(text)
-    return AnsweredParts([part["question"] for part in state["parts"]], texts, citations, answered)
-
-
-def _own_citations(taken: Tried) -> list[RoutedCitation]:
-    """What a route's answer cites, each number once, in the order of the text."""
-    listed = taken["output"].get("citations")
-    known = {
-        item["number"]: item
-        for item in reversed(listed if isinstance(listed, list) else [])
-        if isinstance(item, Mapping) and "number" in item
-    }
-    return [
-        {"number": number, "route": taken["route"], "source": known[number]}
-        for number in cited_numbers(taken["message"].text)
-        if number in known
-    ]
-
-
-def _source_of(taken: Tried) -> RoutedCitation:
-    """The source of an answer that cites nothing: the route, and the query if it has one."""
-    query = taken["output"].get("query")
-    return {"number": 0, "route": taken["route"], "source": {"query": query} if query else {}}
+    return AnsweredParts.of(
+        [
+            (part["question"], part["answer"], _taken(number, state))
+            for number, part in enumerate(state["parts"])
+        ]
+    )
 
 
 def _said(message: AIMessage, citations: Sequence[RoutedCitation]) -> dict[str, Any]:
@@ -746,7 +660,7 @@ def create_router(
     """
     known = routes_by_name(routes)
     chats = [route for route in known.values() if not isinstance(route.answers, CompiledStateGraph)]
-    asks = [STANDALONE, CHOOSE, PICK, COMBINE, *[CHAT] * bool(chats)]
+    asks: list[Prompt[Any]] = [STANDALONE, CHOOSE, PICK, COMBINE, *[CHAT] * bool(chats)]
     nodes = RouterNodes(
         context=RouterContext.built(asks, model=model, prompts=prompts, **defaults),
         routes=known,
@@ -780,14 +694,14 @@ def _wired(
     if taken := sorted(graph.nodes.keys() & nodes.routes.keys()):
         raise ConfigurationError(f"{taken[0]!r} is a step of the router: rename that route.")
     for name, route in nodes.routes.items():
-        is_graph = isinstance(route.answers, CompiledStateGraph)
-        graph.add_node(
-            name,
-            graph_node(route.answers) if is_graph else Node(nodes.reply),
-            input_schema=RouteTask,
-            retry_policy=None if is_graph else retry,
-            error_handler=nodes.route_failed,
-        )
+        options: dict[str, Any] = {
+            "input_schema": RouteTask,
+            "error_handler": nodes.route_failed,
+        }
+        if isinstance(route.answers, CompiledStateGraph):
+            graph.add_node(name, graph_node(route.answers), **options)
+        else:
+            graph.add_node(name, Node(nodes.reply), retry_policy=retry, **options)
         graph.add_edge(name, "collect_answers")
     graph.add_edge(START, "read_question")
     graph.add_edge("read_question", "choose_routes")
