@@ -18,6 +18,11 @@ def test_there_are_enough_questions_of_every_kind_and_all_name_known_routes():
     assert min(kinds.values()) >= 10
 
 
+def last_listed(messages):
+    """The choice of a small model that copies the last name it reads."""
+    return {"route": messages[-1].text.partition("[2] ")[2].partition(":")[0]}
+
+
 async def test_a_model_that_always_knows_is_always_right_and_the_baselines_are_not():
     by_text = {each["question"]: each["routes"] for each in QUESTIONS}
 
@@ -34,8 +39,15 @@ async def test_a_model_that_always_knows_is_always_right_and_the_baselines_are_n
     script = Script().when("Say which route", reply=chosen)
     script.when("Parts of a question", reply="Done [1].")
     models = {"oracle": ScriptedChatModel(script)}
-    rows = await routing.measure(models, meaning=HashEmbeddings(), asked=QUESTIONS)
-    assert [row["chosen by"] for row in rows] == ["words (BM25)", "embeddings", "router, oracle"]
-    assert rows[2]["all"] == rows[2]["several"] == rows[2]["none"] == 1
+    small = ScriptedChatModel(Script(last_listed))
+    rows = await routing.measure(models, small=small, meaning=HashEmbeddings(), asked=QUESTIONS)
+    assert [row["chosen by"] for row in rows] == [
+        "words (BM25)",
+        "embeddings",
+        "small model, by schema",
+        "router, oracle",
+    ]
+    assert rows[3]["all"] == rows[3]["several"] == rows[3]["none"] == 1
     assert 0 < rows[0]["all"] < 1
+    assert rows[2]["all"] == rows[1]["all"]  # the nearest is listed last
     assert rows[0]["several"] == rows[0]["none"] == 0
