@@ -3,9 +3,9 @@
 A question is right when exactly its routes are chosen: one for most, several for those that ask for
 several things, none for those that no route can answer. The baselines take the one route whose
 description is nearest, by words (BM25) or by the embedded embeddings; they cannot be right on the
-other two kinds. The router takes the nearest in place of the embedded chat model: that model's own
-choice, held to the routes' names by a JSON schema, is measured beside it, of the two nearest routes,
-the nearest last, where it chooses best. `--model SPEC` measures a model of yours by the router.
+other two kinds. The router takes the nearest in place of the embedded chat model: what that model
+itself chooses of the two nearest, held to their names by a JSON schema and the nearest last, where
+it chooses best, is measured beside it. `--model SPEC` measures a model of yours by the router.
 """
 
 import asyncio
