@@ -377,6 +377,16 @@ def test_who_asks_for_subgraphs_gets_every_token_once_too(town):
     assert {place[0].partition(":")[0] for place, _ in items} == {"documents"}
 
 
+@pytest.mark.filterwarnings("ignore:The v3 streaming protocol")
+async def test_langgraphs_newer_stream_shows_the_tokens_of_a_route_too(town):
+    graph = town(choice(part(HOW_LONG, "documents")))
+    events = await graph.astream_events({"question": HOW_LONG}, version="v3")
+    said = [event["params"]["data"][0] async for event in events if event["method"] == "messages"]
+    deltas = [item["delta"]["text"] for item in said if item["event"] == "content-block-delta"]
+    assert "".join(deltas) == FOUR_WEEKS
+    assert len(deltas) > 3
+
+
 def test_only_the_combined_answer_streams(town):
     graph = town(choice(part(HOW_LONG, "documents"), part(HOW_MANY, "shop")))
     text, events = streamed(graph, BOTH)

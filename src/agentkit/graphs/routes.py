@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages import AIMessage
 from langchain_core.runnables import RunnableLambda
 from langgraph.config import get_config
 from langgraph.graph.state import CompiledStateGraph
-from langgraph.pregel._messages import StreamMessagesHandler
+from langgraph.pregel._messages import StreamMessagesHandler, StreamMessagesHandlerV2
 from typing_extensions import TypedDict
 
 from agentkit._text import shortened
@@ -21,7 +21,7 @@ from agentkit.events import emit
 from agentkit.models import chat_model
 from agentkit.prompts import Prompt
 from agentkit.retrieval.answering import says_not_in_documents
-from agentkit.tools.graph import GraphRun, answer_of, hand_on
+from agentkit.tools.graph import GraphRun, OnMessage, answer_of, hand_on
 
 Answering: TypeAlias = CompiledStateGraph[Any, Any, Any, Any] | BaseChatModel | str | None
 
@@ -132,13 +132,17 @@ def graph_node(graph: CompiledStateGraph[Any, Any, Any, Any]) -> RunnableLambda[
 
     def ask(task: RouteTask) -> dict[str, Any]:
         _ = graph  # named in the function, which is how LangGraph finds it
-        stream = MessageStream(on=task["streams"])
-        result = run.invoke(task["question"], on_event=emit, on_message=stream.write)
+        stream, quiet = MessageStream(), not task["streams"]
+        result = run.invoke(
+            task["question"], on_event=emit, on_message=stream.writer(quiet=quiet), quiet=quiet
+        )
         return _tried(task, result, stream.last_id)
 
     async def aask(task: RouteTask) -> dict[str, Any]:
-        stream = MessageStream(on=task["streams"])
-        result = await run.ainvoke(task["question"], on_event=hand_on, on_message=stream.write)
+        stream, quiet = MessageStream(), not task["streams"]
+        result = await run.ainvoke(
+            task["question"], on_event=hand_on, on_message=stream.writer(quiet=quiet), quiet=quiet
+        )
         return _tried(task, result, stream.last_id)
 
     return RunnableLambda(ask, afunc=aask, name="ask_graph")
@@ -165,27 +169,26 @@ class MessageStream:
     """The `messages` stream of the running graph, for what a graph inside of it says.
 
     LangGraph itself shows the messages of inner graphs only to who asks for `subgraphs`.
-
-    Args:
-        on: Whether anything is to be streamed.
     """
 
-    def __init__(self, *, on: bool = True) -> None:
+    def __init__(self) -> None:
         config = get_config()
         callbacks = config.get("callbacks")
         handlers = callbacks if isinstance(callbacks, list) else getattr(callbacks, "handlers", [])
-        followed = [each for each in handlers if isinstance(each, StreamMessagesHandler)]
+        follow = [each for each in handlers if isinstance(each, StreamMessagesHandler)]
+        # the newer protocol always shows inner graphs, and an inner `messages` stream would end it
+        newer = any(isinstance(each, StreamMessagesHandlerV2) for each in follow)
         place = tuple(config.get("configurable", {}).get("checkpoint_ns", "").split("|"))[:-1]
         self._place = place
-        # one with subgraphs sees what is said inside by itself
-        self._own = [each for each in followed if not each.subgraphs and each.parent_ns == place]
-        self.write = self._write if on and followed else None
+        self._own = [each for each in follow if not each.subgraphs and each.parent_ns == place]
+        self._followed = bool(follow) and not newer
         self.last_id: str | None = None
 
+    def writer(self, *, quiet: bool) -> OnMessage | None:
+        """What streams a message, or a token of one; None where nobody follows it."""
+        return self._write if self._followed and not quiet else None
+
     def _write(self, message: Any, metadata: Mapping[str, Any]) -> None:
-        """Stream a message, or a token of one."""
-        if not isinstance(message, BaseMessage):
-            return
         for handler in self._own:
             handler._emit((self._place, dict(metadata)), message)
         if isinstance(message, AIMessage):

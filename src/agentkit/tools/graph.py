@@ -142,17 +142,18 @@ class GraphRun:
         *,
         on_event: Callable[[Any], Awaitable[None]],
         on_message: OnMessage | None = None,
+        quiet: bool = True,
     ) -> dict[str, Any]:
         """The graph's output for a question.
 
         Args:
             question: The question.
             on_event: Told each progress event of the run.
-            on_message: Told each message and token of the run's `messages` stream, with its
-                metadata; with None the run streams none.
+            on_message: Told each message and token of the run's `messages` stream.
+            quiet: Whether the run's tokens are kept out of the stream of the run that asks.
         """
         result: dict[str, Any] = {}
-        options = self._options(on_message)
+        options = self._options(on_message, quiet=quiet)
         async for mode, part in self.graph.astream(self._given(question), **options):
             if mode == "values":
                 result = part
@@ -168,10 +169,12 @@ class GraphRun:
         *,
         on_event: Callable[[Any], None],
         on_message: OnMessage | None = None,
+        quiet: bool = True,
     ) -> dict[str, Any]:
         """The same, sync."""
         result: dict[str, Any] = {}
-        for mode, part in self.graph.stream(self._given(question), **self._options(on_message)):
+        options = self._options(on_message, quiet=quiet)
+        for mode, part in self.graph.stream(self._given(question), **options):
             if mode == "values":
                 result = part
             elif mode == "messages" and on_message is not None:
@@ -183,17 +186,16 @@ class GraphRun:
     def _given(self, question: str) -> dict[str, Any]:
         return {self._asks: question if self._asks == "question" else [HumanMessage(question)]}
 
-    def _options(self, on_message: OnMessage | None) -> dict[str, Any]:
-        streams = on_message is not None
+    def _options(self, on_message: OnMessage | None, *, quiet: bool) -> dict[str, Any]:
         return {
-            "config": self._config(streams=streams),
-            "stream_mode": ["custom", "values", *["messages"] * streams],
+            "config": self._config(quiet=quiet),
+            "stream_mode": ["custom", "values", *["messages"] * (on_message is not None)],
             "output_keys": self.graph.output_channels,
         }
 
-    def _config(self, *, streams: bool) -> RunnableConfig:
+    def _config(self, *, quiet: bool) -> RunnableConfig:
         """What is added to the configuration of the run that asks."""
-        config: RunnableConfig = {} if streams else {"tags": [TAG_NOSTREAM]}
+        config: RunnableConfig = {"tags": [TAG_NOSTREAM]} if quiet else {}
         in_a_thread = "thread_id" in ensure_config().get("configurable", {})
         if isinstance(self.graph.checkpointer, BaseCheckpointSaver) and not in_a_thread:
             config["configurable"] = {"thread_id": str(uuid4())}
