@@ -1,4 +1,4 @@
-"""How often the routes that a question needs are chosen: of `examples/routing`, labelled by hand.
+"""How often the routes that a question needs are chosen: by the labels of `examples/routing`.
 
 A question is right when exactly its routes are chosen: one for most, several for those that ask for
 several things, none for those that no route can answer. The baselines take the one route whose
