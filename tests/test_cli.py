@@ -133,6 +133,7 @@ def test_an_error_is_told_without_a_traceback(workspace, index, words, told):
 def test_the_graphs_are_listed():
     done = run("graphs")
     assert "create_hyde_rag" in done.stdout
+    assert "create_router" in done.stdout
 
 
 def test_the_installed_weights_are_said_to_be_right():

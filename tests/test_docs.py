@@ -24,6 +24,11 @@ CALLS = [
     {"name": "search_documents", "args": {"query": "loan period of books"}},
 ]
 BOOKED = "Room 3 is booked for 10:00 [1]. Books may be kept for four weeks [2]."
+PARTS = [
+    {"question": "How long may I keep a book?", "routes": ["library"], "confidence": 0.9},
+    {"question": "How many customers live in Germany?", "routes": ["shop"], "confidence": 0.9},
+]
+COMBINED = "You may keep it for four weeks [1]; 14 customers live in Germany [2]."
 IN_GERMANY = "SELECT COUNT(*) AS customers FROM customer WHERE country = 'Germany'"
 
 
@@ -51,6 +56,8 @@ def test_the_programs_run_one_after_the_other(workspace, monkeypatch):
         Script()
         .when("Write search queries", reply={"queries": ["loan period of books"]})
         .when("Order the documents", reply={"numbers": [1]})
+        .when("Say which route answers", reply={"parts": PARTS})
+        .when("Parts of a question", reply=COMBINED)
         .when("Write one read-only SQL", reply={"query": IN_GERMANY})
         .when("Write one read-only Cypher", reply={"query": ABOUT_CLIMATE})
         .when("query on a graph returned", reply="91 papers are about Climate.")
@@ -80,6 +87,9 @@ def test_the_programs_run_one_after_the_other(workspace, monkeypatch):
     ]
     (remembered,) = results[answers.index("In Linz [m1].")]["citations"]
     assert (remembered["thread"], "Linz" in remembered["text"]) == ("monday", True)
+    routed = results[answers.index(COMBINED)]
+    assert [citation["route"] for citation in routed["citations"]] == ["library", "shop"]
+    assert routed["outputs"]["shop"][0]["rows"] == [[14]]
     assert any("second reading room" in document.page_content for document in names["documents"])
 
 

@@ -18,9 +18,10 @@ ROOT = Path(__file__).parent.parent
 QUESTION = {"question": "How long may I keep a book?"}
 GRAPHS = ["rag", "hyde_rag", "fusion_rag"]
 QUERIES = ["text_to_sql", "text_to_cypher"]
-AGENT = "agent"
-CHAT = "memory_chat"
+AGENT, CHAT, ROUTER = "agent", "memory_chat", "router"
 SIX_TIMES_SEVEN = {"name": "python", "args": {"code": "6 * 7"}}
+DOCUMENTS_PART = {"question": "How long?", "routes": ["documents"], "confidence": 0.9}
+SHOP_PART = {"question": "How many?", "routes": ["shop"], "confidence": 0.9}
 COUNT = "SELECT COUNT(*) AS customers FROM customer"
 COUNT_TOPICS = "MATCH (t:Topic) RETURN count(t) AS topics"
 
@@ -29,6 +30,8 @@ COUNT_TOPICS = "MATCH (t:Topic) RETURN count(t) AS topics"
 def models():
     script = (
         Script()
+        .when("Say which route", reply={"parts": [DOCUMENTS_PART, SHOP_PART]})
+        .when("Parts of a question", reply="Four weeks [1], and 120 customers [2].")
         .when("Write search queries", reply={"queries": ["loan period of books"]})
         .when("Order the documents", reply={"numbers": [1, 2]})
         .when("Write one short passage", reply="Books may be kept for some weeks.")
@@ -95,7 +98,8 @@ async def client(address):
 
 async def test_every_graph_is_listed_with_its_description(client):
     assistants = await client.assistants.search()
-    assert {assistant["graph_id"] for assistant in assistants} == {*GRAPHS, *QUERIES, AGENT, CHAT}
+    named = {*GRAPHS, *QUERIES, AGENT, CHAT, ROUTER}
+    assert {assistant["graph_id"] for assistant in assistants} == named
     assert all(assistant["description"] for assistant in assistants)
 
 
@@ -240,3 +244,28 @@ async def test_a_chat_remembers_its_user_in_another_thread(client):
         answers.append(values["answer"])
     assert answers == ["Minka, I see.", "Minka [m1], I see."]
     assert "Minka" in values["citations"][0]["text"]
+
+
+async def test_the_router_shows_its_routes_and_streams_their_combined_answer(client):
+    drawn = await client.assistants.get_graph(ROUTER, xray=True)
+    nodes = {node["id"] for node in drawn["nodes"]}
+    assert {"choose_routes", "documents:fuse", "shop:run_query", "network:draft_query"} <= nodes
+    tokens, values = [], {}
+    async for part in client.runs.stream(
+        None,
+        ROUTER,
+        input={"question": "How long may I keep a book, and how many customers are there?"},
+        stream_mode=["messages-tuple", "values"],
+    ):
+        assert part.event != "error", part.data
+        if part.event == "messages":
+            tokens.append(part.data[0]["content"])
+        elif part.event == "values":
+            values = part.data
+    assert "".join(tokens) == values["answer"] == "Four weeks [1], and 120 customers [2]."
+    assert set(values["outputs"]) == {"documents", "shop"}
+    assistant = (await client.assistants.search(graph_id=ROUTER))[0]
+    schemas = await client.assistants.get_schemas(assistant["assistant_id"])
+    form = schemas["context_schema"]["properties"]
+    assert {"model", "min_confidence", "max_parts", "when_unsure", "prompts"} <= form.keys()
+    assert all(field["description"] for field in form.values())

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from agentkit.graphs.memory_chat import create_memory_chat
     from agentkit.graphs.rag import create_rag
     from agentkit.graphs.retriever import GraphRetriever
+    from agentkit.graphs.router import create_router
+    from agentkit.graphs.routes import Route
     from agentkit.graphs.text_to_cypher import create_text_to_cypher
     from agentkit.graphs.text_to_sql import create_text_to_sql
     from agentkit.graphs.tool_agent import create_tool_agent
@@ -41,6 +43,7 @@ __all__ = [
     "Neo4jRetriever",
     "Prompt",
     "PromptSet",
+    "Route",
     "SQLDatabase",
     "Source",
     "aingest",
@@ -49,6 +52,7 @@ __all__ = [
     "create_hyde_rag",
     "create_memory_chat",
     "create_rag",
+    "create_router",
     "create_text_to_cypher",
     "create_text_to_sql",
     "create_tool_agent",
@@ -69,6 +73,7 @@ __getattr__, __dir__ = lazy_names(
         "Neo4jRetriever": "databases.neo4j_retriever",
         "Prompt": "prompts",
         "PromptSet": "prompts",
+        "Route": "graphs.routes",
         "SQLDatabase": "databases.sql",
         "Source": "retrieval.sources",
         "aingest": "retrieval.ingestion",
@@ -77,6 +82,7 @@ __getattr__, __dir__ = lazy_names(
         "create_hyde_rag": "graphs.hyde_rag",
         "create_memory_chat": "graphs.memory_chat",
         "create_rag": "graphs.rag",
+        "create_router": "graphs.router",
         "create_text_to_cypher": "graphs.text_to_cypher",
         "create_text_to_sql": "graphs.text_to_sql",
         "create_tool_agent": "graphs.tool_agent",

@@ -153,6 +153,21 @@ class MemoriesChanged(TypedDict):
     forgotten: list[str]
 
 
+class ChosenRoute(TypedDict):
+    """A part of a question, and who is to answer it, the best first; nobody where none can."""
+
+    question: str
+    routes: list[str]
+    confidence: float
+
+
+class RoutesChosen(TypedDict):
+    """The question was divided into these parts."""
+
+    type: Literal["routes_chosen"]
+    parts: list[ChosenRoute]
+
+
 class StepFailed(TypedDict):
     """A step failed and the graph went on without it.
 
@@ -189,6 +204,7 @@ Event: TypeAlias = (
     | ConversationSummarized
     | MemoriesRecalled
     | MemoriesChanged
+    | RoutesChosen
     | StepFailed
     | Notice
 )

@@ -8,7 +8,7 @@ from langchain_core.documents import Document
 
 from agentkit.errors import ConfigurationError
 from agentkit.retrieval import check_citations, render_documents
-from agentkit.retrieval.citations import shortened, without_citations
+from agentkit.retrieval.citations import cited_numbers, renumbered, shortened, without_citations
 
 PARIS = Document(
     "Paris is the capital of France. Its tower, 330 metres high, is “iron”.",
@@ -304,3 +304,18 @@ def test_ten_megabytes_are_rendered_within_the_budget():
     rendered = render_documents([Document("<document>" * 1_000_000), PARIS], 1000)
     assert len(rendered) < 1600
     assert PARIS.page_content in rendered
+
+
+def test_marks_get_other_numbers_and_those_without_one_go():
+    answer = "Paris [1][3, 2] is `x[1]` [4]."
+    assert renumbered(answer, {1: 12, 2: 1, 3: 7}) == "Paris [12][7, 1] is `x[1]`."
+    assert renumbered("No mark.", {1: 2}) == "No mark."
+
+
+@given(st.permutations(range(1, 7)))
+def test_renumbering_can_be_undone(order):
+    answer = "A [1], b [2][3] and c [4, 5, 6]."
+    there = dict(zip(range(1, 7), order, strict=True))
+    back = {new: old for old, new in there.items()}
+    assert cited_numbers(renumbered(answer, there)) == order
+    assert renumbered(renumbered(answer, there), back) == answer

@@ -11,7 +11,15 @@ from rich.table import Table
 
 from agentkit.cli.console import out
 
-FACTORIES = ("create_rag", "create_hyde_rag", "create_fusion_rag", "create_text_to_sql")
+FACTORIES = (
+    "create_rag",
+    "create_hyde_rag",
+    "create_fusion_rag",
+    "create_text_to_sql",
+    "create_text_to_cypher",
+    "create_tool_agent",
+    "create_router",
+)
 
 local = typer.Typer(help="The embedded models, which need no key and no network.")
 

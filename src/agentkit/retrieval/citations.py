@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from langchain_core.documents import Document
@@ -140,6 +140,23 @@ def without_citations(answer: str, numbers: Collection[int] | None = None) -> st
         return row["gap"] + "".join(marks) if any(marks) else ""
 
     return _MARKS_IN_A_ROW.sub(replaced, answer).strip()
+
+
+def renumbered(answer: str, numbers: Mapping[int, int]) -> str:
+    """The answer with other numbers in its marks; those that have none are left out.
+
+    Args:
+        answer: The answer.
+        numbers: The new number for each old one.
+    """
+
+    def told(mark: re.Match[str]) -> str:
+        if mark["mark"] is None:
+            return mark.group()
+        return f"[{', '.join(str(numbers[number]) for number in _numbers(mark.group()))}]"
+
+    known = without_citations(answer, set(cited_numbers(answer)) - numbers.keys())
+    return _MARK.sub(told, known)
 
 
 class _Checker:

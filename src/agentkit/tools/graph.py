@@ -30,6 +30,9 @@ from agentkit.tools.documents import document_data, document_source, plain
 
 Graph: TypeAlias = CompiledStateGraph[Any, Any, Any, Any]
 
+OnMessage: TypeAlias = Callable[[Any, Mapping[str, Any]], None]
+"""Told a message, or a token of one, and the metadata of the call that it comes from."""
+
 _MOST_CHARS = 8_000
 """Characters of what was found, where a graph was told to write no answer."""
 
@@ -134,28 +137,48 @@ class GraphRun:
         return f"Answers a question by the graph {self.name!r}."
 
     async def ainvoke(
-        self, question: str, *, on_event: Callable[[Any], Awaitable[None]]
+        self,
+        question: str,
+        *,
+        on_event: Callable[[Any], Awaitable[None]],
+        on_message: OnMessage | None = None,
+        quiet: bool = True,
     ) -> dict[str, Any]:
         """The graph's output for a question.
 
         Args:
             question: The question.
             on_event: Told each progress event of the run.
+            on_message: Told each message and token of the run's `messages` stream.
+            quiet: Whether the run's tokens are kept out of the stream of the run that asks.
         """
         result: dict[str, Any] = {}
-        async for mode, part in self.graph.astream(self._given(question), **self._options()):
+        options = self._options(on_message, quiet=quiet)
+        async for mode, part in self.graph.astream(self._given(question), **options):
             if mode == "values":
                 result = part
+            elif mode == "messages" and on_message is not None:
+                on_message(*part)
             else:
                 await on_event(part)
         return result
 
-    def invoke(self, question: str, *, on_event: Callable[[Any], None]) -> dict[str, Any]:
+    def invoke(
+        self,
+        question: str,
+        *,
+        on_event: Callable[[Any], None],
+        on_message: OnMessage | None = None,
+        quiet: bool = True,
+    ) -> dict[str, Any]:
         """The same, sync."""
         result: dict[str, Any] = {}
-        for mode, part in self.graph.stream(self._given(question), **self._options()):
+        options = self._options(on_message, quiet=quiet)
+        for mode, part in self.graph.stream(self._given(question), **options):
             if mode == "values":
                 result = part
+            elif mode == "messages" and on_message is not None:
+                on_message(*part)
             else:
                 on_event(part)
         return result
@@ -163,16 +186,16 @@ class GraphRun:
     def _given(self, question: str) -> dict[str, Any]:
         return {self._asks: question if self._asks == "question" else [HumanMessage(question)]}
 
-    def _options(self) -> dict[str, Any]:
+    def _options(self, on_message: OnMessage | None, *, quiet: bool) -> dict[str, Any]:
         return {
-            "config": self._config(),
-            "stream_mode": ["custom", "values"],
+            "config": self._config(quiet=quiet),
+            "stream_mode": ["custom", "values", *["messages"] * (on_message is not None)],
             "output_keys": self.graph.output_channels,
         }
 
-    def _config(self) -> RunnableConfig:
+    def _config(self, *, quiet: bool) -> RunnableConfig:
         """What is added to the configuration of the run that asks."""
-        config: RunnableConfig = {"tags": [TAG_NOSTREAM]}
+        config: RunnableConfig = {"tags": [TAG_NOSTREAM]} if quiet else {}
         in_a_thread = "thread_id" in ensure_config().get("configurable", {})
         if isinstance(self.graph.checkpointer, BaseCheckpointSaver) and not in_a_thread:
             config["configurable"] = {"thread_id": str(uuid4())}
@@ -203,7 +226,7 @@ def answered(result: Mapping[str, Any], *, name: str) -> tuple[str, dict[str, An
     if documents:
         data["documents"] = [document_data(document) for document in documents]
     artifact = {**plain(data), "sources": _sources(result, documents)}
-    return _answer(result) or _found(result, documents), artifact
+    return answer_of(result) or _found(result, documents), artifact
 
 
 async def hand_on(event: Any) -> None:
@@ -222,7 +245,8 @@ def _question_key(graph: Graph) -> str:
     )
 
 
-def _answer(result: Mapping[str, Any]) -> str:
+def answer_of(result: Mapping[str, Any]) -> str:
+    """The answer in a graph's output: `answer`, or else what the last message says."""
     if "answer" in result:
         return str(result["answer"])
     said = [item for item in result.get("messages") or () if isinstance(item, AIMessage)]
