@@ -3,12 +3,12 @@
 // System Structures", IEEE SMC 11(2), 1981: cycles are broken, nodes ranked by the longest path,
 // long edges cut into hops, and ranks ordered by barycentres.
 
-const NODE_HEIGHT = 30;
-const RANK_GAP = 34;
+const NODE_HEIGHT = 28;
+const RANK_GAP = 26;
 const NODE_GAP = 18;
 const HOP_WIDTH = 14;
 const CHARACTER_WIDTH = 7.3;
-const PADDING = 24;
+const PADDING = 16;
 const SWEEPS = 12;
 
 /** Returns {nodes: [{id, label, x, y, width, height}], edges: [{…, points, back}], width, height}. */

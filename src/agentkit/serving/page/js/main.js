@@ -66,6 +66,7 @@ async function chooseGraph(id) {
   history.replaceState(null, "", `#${encodeURIComponent(now.assistant.graph_id)}`);
   byId("graph-description").textContent = now.assistant.description ?? "";
   newThread();
+  byId("send").disabled = true; // until it is known what the graph takes
   const [schemas] = await Promise.all([
     call("GET", `assistants/${id}/schemas`),
     drawGraph(id),
@@ -73,6 +74,7 @@ async function chooseGraph(id) {
   ]);
   now.schema = schemas.input_schema ?? {};
   settings.show(schemas.context_schema);
+  setBusy(false);
   byId("question-label").textContent = inputKind() === "json" ? "Input, as JSON" : "Question";
 }
 
@@ -351,7 +353,7 @@ function wireQuestion() {
   const question = byId("question");
   const submit = telling(async () => {
     const text = question.value.trim();
-    if (text && !now.stop) await send(text);
+    if (text && !byId("send").disabled) await send(text);
   });
   byId("ask").addEventListener("submit", (event) => {
     event.preventDefault();
