@@ -1,0 +1,33 @@
+"""A headless browser, which looks up no name and calls nothing beyond loopback."""
+
+import contextlib
+import os
+import shutil
+
+import pytest
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+
+
+def find_browser():
+    """The browser's path; a test is skipped on a machine without one, unless it has to be there."""
+    path = os.environ.get("AGENTKIT_TEST_CHROMIUM") or next(
+        filter(None, map(shutil.which, NAMES)), ""
+    )
+    if not path:
+        assert os.environ.get("AGENTKIT_REQUIRE_SERVICES") != "1", "there is no browser"
+        pytest.skip('there is no Chromium; try: eval "$(scripts/chromium.sh)"')
+    return path
+
+
+@contextlib.contextmanager
+def browsing():
+    """Chromium, driven by Playwright."""
+    sync_api = pytest.importorskip("playwright.sync_api")
+    options = ["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--disable-gpu"]
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=find_browser(), args=options, chromium_sandbox=False
+        )
+        yield browser
+        browser.close()
