@@ -26,8 +26,7 @@ export async function* stream(path, body, signal) {
   for (;;) {
     const { value, done } = await reader.read();
     if (done) return;
-    waiting = (waiting + value).replace(/\r\n?(?!$)/g, "\n");
-    const blocks = waiting.split(/\r?\n\r?\n/);
+    const blocks = (waiting + value).split(/\r?\n\r?\n/);
     waiting = blocks.pop();
     for (const block of blocks) {
       const event = parsed(block);
@@ -40,8 +39,8 @@ export async function* stream(path, body, signal) {
 function parsed(block) {
   let event = "message";
   const data = [];
-  for (const line of block.split("\n")) {
-    const [, field, value] = /^([^:]*):? ?(.*?)\r?$/.exec(line) ?? [];
+  for (const line of block.split(/\r?\n/)) {
+    const [, field, value] = /^([^:]*):? ?(.*)$/.exec(line) ?? [];
     if (field === "event") event = value;
     else if (field === "data") data.push(value);
   }
