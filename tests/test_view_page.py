@@ -46,7 +46,7 @@ def address(browser, folder):
 def tab(browser, address):
     """A new window, on which nothing may go wrong and which may call nothing but the page."""
     context = browser.new_context(viewport={"width": 1400, "height": 900}, color_scheme="light")
-    context.set_default_timeout(30_000)
+    context.set_default_timeout(15_000)
     page = context.new_page()
     wrong = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
@@ -154,7 +154,7 @@ def test_a_query_is_approved_and_its_rows_are_a_table(show):
     ask(page, "What was sold?")
     page.get_by_role("heading", name="May this query run?").wait_for()
     assert node(page, "approve_query").get_attribute("data-state") == "waiting"
-    page.get_by_role("button", name="Approve").click()
+    page.get_by_role("button", name="Approve", exact=True).click()
     answered(page, "Pens, mostly.")
     table = page.get_by_role("region", name="Rows", exact=True).get_by_role("table")
     assert table.locator("th").all_inner_texts() == ["id", "item", "price"]
@@ -189,7 +189,7 @@ def test_a_call_of_a_tool_is_approved(show):
     page = show("desk")
     ask(page, "Book room 3 at 10.")
     page.get_by_role("heading", name="May book_room be called?").wait_for()
-    page.get_by_role("button", name="Approve").click()
+    page.get_by_role("button", name="Approve", exact=True).click()
     answered(page, "Room 3 is booked for 10:00.")
 
 
@@ -228,7 +228,7 @@ def test_strangers_text_is_only_ever_text(show):
     page = show("library")
     ask(page, "What is rude?")
     answered(page, HOSTILE)
-    source = page.locator('[data-source="2"]')
+    source = page.locator('[data-source="1"]')
     assert HOSTILE in source.inner_text()
     assert source.get_by_role("link").count() == 0  # javascript: is no address of the web
     step(page, "answer").locator("summary").first.click()
@@ -237,7 +237,7 @@ def test_strangers_text_is_only_ever_text(show):
     assert page.locator("main img, main script").count() == 0
     page = show("shop")
     ask(page, "What was sold?")
-    page.get_by_role("button", name="Approve").click()
+    page.get_by_role("button", name="Approve", exact=True).click()
     answered(page, "Pens")
     assert page.locator("td").nth(1).inner_text() == HOSTILE
     assert page.locator("main img, main script").count() == 0
@@ -323,7 +323,7 @@ def test_a_screen_reader_is_told_what_happens_and_every_control_has_a_name(show)
     page = show("shop")
     ask(page, "What was sold?")
     page.get_by_role("status").filter(has_text="The run waits for you.").wait_for()
-    page.get_by_role("button", name="Approve").click()
+    page.get_by_role("button", name="Approve", exact=True).click()
     answered(page, "Pens, mostly.")
     assert page.get_by_role("status").inner_text() == "Answered: Pens, mostly."
     page.get_by_role("tab", name="Settings").click()

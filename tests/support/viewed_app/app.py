@@ -65,7 +65,7 @@ library = create_rag(
         Script()
         .when("answer in one word", reply="Weeks [1].")
         .when("rewrites it as one", reply="How long may I keep a film?")
-        .when("What is rude?", reply=f"{HOSTILE} [2].")
+        .when("What is rude?", reply=f"{HOSTILE} [1].")
         .when("Answer the question", reply="Books may be kept for four weeks [1].")
     ),
     documents(),
