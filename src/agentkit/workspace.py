@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
+from agentkit.diagnosis import installed_version
 from agentkit.errors import ConfigurationError
 
 TEMPLATE = Path(__file__).parent / "templates" / "workspace"
 
+_TO_FILL_IN = ".template"
 _MADE_BY_RUNNING = ("__pycache__", ".pytest_cache")
 
 
@@ -26,8 +28,7 @@ def create_workspace(folder: str | Path) -> list[Path]:
         ConfigurationError: When the folder holds something already, or cannot be written to.
     """
     target = Path(folder).resolve()
-    version = importlib.metadata.version("agentkit-graphs")
-    filled_in = {"{{name}}": _project_name(target.name), "{{version}}": version}
+    filled_in = {"{{name}}": _project_name(target.name), "{{version}}": installed_version()}
     try:
         _check_empty(target)
         return [_written(file, target, filled_in) for file in _template_files()]
@@ -49,11 +50,13 @@ def _template_files() -> list[Path]:
     return sorted(file for file in files if not set(file.parts) & set(_MADE_BY_RUNNING))
 
 
-def _written(file: Path, target: Path, filled_in: dict[str, str]) -> Path:
-    text = file.read_text(encoding="utf-8")
-    for mark, value in filled_in.items():
-        text = text.replace(mark, value)
+def _written(file: Path, target: Path, filled_in: Mapping[str, str]) -> Path:
     made = target / file.relative_to(TEMPLATE)
+    text = file.read_text(encoding="utf-8")
+    if made.suffix == _TO_FILL_IN:
+        made = made.with_suffix("")
+        for mark, value in filled_in.items():
+            text = text.replace(mark, value)
     made.parent.mkdir(parents=True, exist_ok=True)
     made.write_text(text, encoding="utf-8")
     return made

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -21,14 +22,26 @@ from agentkit.cli.listening import (
     listening,
     serve,
 )
+from agentkit.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from mcp.server.lowlevel import Server
 
 
+def named_graphs(context: typer.Context, incomplete: str) -> list[str]:
+    """The graphs of `--config` whose names begin so, for the shell to complete."""
+    from agentkit.serving.graphs_file import read_config
+
+    with contextlib.suppress(ConfigurationError):
+        names = read_config(Path(context.params.get("config") or "langgraph.json"))["graphs"]
+        return [name for name in names if name.startswith(incomplete)]
+    return []
+
+
 def mcp(
     graphs: Annotated[
-        list[str] | None, typer.Argument(help="Which graphs; all of them by default.")
+        list[str] | None,
+        typer.Argument(help="Which graphs; all of them by default.", autocompletion=named_graphs),
     ] = None,
     *,
     config: Annotated[

@@ -1,4 +1,4 @@
-"""`agentkit view`: a page that talks to the graphs of a LangGraph server, and shows what they do."""
+"""`agentkit view`: a page to talk to the graphs of a LangGraph server."""
 
 from __future__ import annotations
 

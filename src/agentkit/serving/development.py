@@ -59,7 +59,7 @@ def development_server(
     command = [sys.executable, "-m", "langgraph_cli", "dev", "--config", str(path)]
     command += ["--no-browser", "--no-reload", "--host", "127.0.0.1", "--port", str(at)]
     with tempfile.TemporaryFile() as log:
-        server = subprocess.Popen(
+        server = subprocess.Popen(  # noqa: S603 - the program is this one's own Python
             command,
             cwd=path.parent,
             env=_quiet(os.environ if environment is None else environment),

@@ -39,6 +39,7 @@ class OwnPagesOnly:
         self._hosts = {_host_name(host) for host in hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request of an own page, and refuse others."""
         if scope["type"] == "http" and not self._is_own(scope):
             from starlette.responses import PlainTextResponse
 

@@ -112,7 +112,7 @@ async def _forwarded(request: Request, base: str) -> Response:
     sent = client.build_request(
         request.method,
         f"{base}/{quote('/'.join(parts))}",
-        params=request.query_params.multi_items(),
+        params=str(request.query_params),
         headers={name: request.headers[name] for name in _SENT if name in request.headers},
         content=await request.body(),
     )

@@ -13,7 +13,7 @@ FOLDER = Path(__file__).parent.parent
 
 @functools.cache
 def network() -> GraphDatabase:
-    """Neo4j at `NEO4J_URI`, else Ladybug at `AGENTKIT_GRAPH`, else what `data/films.cypher` makes."""
+    """Neo4j at `NEO4J_URI`, else Ladybug at `AGENTKIT_GRAPH`, else that of `data/films.cypher`."""
     if os.environ.get("NEO4J_URI"):
         return Neo4jDatabase()
     return LadybugDatabase(os.environ.get("AGENTKIT_GRAPH") or example())

@@ -1,6 +1,7 @@
 """A model that says what the tests want, so that they need no key and no network."""
 
 import pytest
+
 from agentkit.serving import load_graphs
 from agentkit.testing import ModelServer, Reply, Script
 
