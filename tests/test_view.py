@@ -68,9 +68,9 @@ def server():
 async def opened(app, host="127.0.0.1:8123"):
     """A client of the application, which has started up."""
     transport = httpx.ASGITransport(app)
-    async with app.router.lifespan_context(app):
-        async with httpx.AsyncClient(transport=transport, base_url=f"http://{host}") as client:
-            yield client
+    client = httpx.AsyncClient(transport=transport, base_url=f"http://{host}")
+    async with app.router.lifespan_context(app), client:
+        yield client
 
 
 async def test_the_page_and_all_that_it_names_are_served_by_itself(server):
@@ -176,7 +176,7 @@ async def test_the_page_may_call_its_own_host(server, host):
 
 
 @pytest.mark.parametrize(
-    "url", ["", "127.0.0.1:2024", "ftp://x", "http://", "http://[", "/threads"]
+    "url", ["", "127.0.0.1:2024", "ftp://x", "http://", "http://[", "http://a:b", "/threads"]
 )
 def test_what_is_no_address_of_a_server_is_refused(url):
     with pytest.raises(ConfigurationError, match="address"):
@@ -236,17 +236,21 @@ def write_app(folder, text):
 @pytest.mark.studio
 def test_a_server_that_does_not_start_says_why(tmp_path):
     write_app(tmp_path, BROKEN_APP)
-    with pytest.raises(ConfigurationError, match="did not start[\\s\\S]*this app is broken"):
-        with development_server(tmp_path / "langgraph.json"):
-            raise AssertionError("it has started")
+    with (
+        pytest.raises(ConfigurationError, match=r"(?s)did not start.*this app is broken"),
+        development_server(tmp_path / "langgraph.json"),
+    ):
+        raise AssertionError("it has started")
 
 
 def test_a_server_needs_its_extra(tmp_path, monkeypatch):
     write_app(tmp_path, BROKEN_APP)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(MissingExtraError, match=r"agentkit-graphs\[studio\]"):
-        with development_server(tmp_path / "langgraph.json"):
-            raise AssertionError("it has started")
+    with (
+        pytest.raises(MissingExtraError, match=r"agentkit-graphs\[studio\]"),
+        development_server(tmp_path / "langgraph.json"),
+    ):
+        raise AssertionError("it has started")
 
 
 @pytest.mark.studio

@@ -114,7 +114,7 @@ def _weights(*, needed: bool) -> Iterator[Finding]:
             weights.verify(package)
         except AgentkitError as error:
             state: State = "bad" if needed else "optional"
-            yield Finding(state, subject, str(error), "agentkit local install")
+            yield Finding(state, subject, str(error), weights.INSTALL_COMMAND)
         else:
             yield Finding("good", subject, "installed, SHA-256 right")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import httpx
 
@@ -92,15 +92,15 @@ def view_app(
 
 
 def _checked(url: str) -> str:
+    told = f"The address of a LangGraph server is like http://127.0.0.1:2024; got {url!r}"
     try:
-        parsed = httpx.URL(url)
-    except httpx.InvalidURL as error:
-        raise ConfigurationError(f"{url!r} is no address: {error}.") from error
-    if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise ConfigurationError(
-            f"The address of a LangGraph server is like http://127.0.0.1:2024; got {url!r}."
-        )
-    return str(parsed.copy_with(query=None, fragment=None)).rstrip("/")
+        parsed = urlsplit(url)
+        host, _ = parsed.hostname, parsed.port  # what is no port is found out when it is asked for
+    except ValueError as error:
+        raise ConfigurationError(f"{told}: {error}.") from error
+    if parsed.scheme not in ("http", "https") or not host:
+        raise ConfigurationError(f"{told}.")
+    return parsed._replace(query="", fragment="").geturl().rstrip("/")
 
 
 async def _forwarded(request: Request, base: str) -> Response:
