@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 
+REQUIRED = os.environ.get("AGENTKIT_REQUIRE_SERVICES") == "1"
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -15,7 +16,7 @@ def find_browser():
         filter(None, map(shutil.which, NAMES)), ""
     )
     if not path:
-        assert os.environ.get("AGENTKIT_REQUIRE_SERVICES") != "1", "there is no browser"
+        assert not REQUIRED, "there is no browser"
         pytest.skip('there is no Chromium; try: eval "$(scripts/chromium.sh)"')
     return path
 
@@ -23,11 +24,15 @@ def find_browser():
 @contextlib.contextmanager
 def browsing():
     """Chromium, driven by Playwright."""
-    sync_api = pytest.importorskip("playwright.sync_api")
+    browser_path = find_browser()
+    if not REQUIRED:
+        pytest.importorskip("playwright", reason="there is no Playwright; try: make test")
+    from playwright.sync_api import sync_playwright
+
     options = ["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--disable-gpu"]
-    with sync_api.sync_playwright() as playwright:
+    with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=find_browser(), args=options, chromium_sandbox=False
+            executable_path=browser_path, args=options, chromium_sandbox=False
         )
         yield browser
         browser.close()
