@@ -156,6 +156,10 @@ def test_a_query_is_approved_and_its_rows_are_a_table(show):
     assert node(page, "approve_query").get_attribute("data-state") == "waiting"
     page.get_by_role("button", name="Approve", exact=True).click()
     answered(page, "Pens, mostly.")
+    names = page.locator("#steps li .name").all_inner_texts()
+    assert names[0] == "read_question"  # what led to the question is still there
+    assert names[-3:] == ["approve_query", "run_query", "answer"]
+    assert names.count("approve_query") == 1
     table = page.get_by_role("region", name="Rows", exact=True).get_by_role("table")
     assert table.locator("th").all_inner_texts() == ["id", "item", "price"]
     assert table.locator("tbody tr").count() == 100

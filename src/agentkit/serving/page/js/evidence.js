@@ -143,7 +143,10 @@ function attemptShown({ query, outcome, problem }) {
 
 function tableOf(columns, rows, caption) {
   const body = element("tbody", {}, rows.slice(0, MOST_ROWS).map(rowOf));
-  const head = columns.map((column) => element("th", { scope: "col" }, column));
+  const kindOf = (index) => (typeof rows[0]?.[index] === "number" ? "numeric" : null);
+  const head = columns.map((column, index) =>
+    element("th", { scope: "col", class: kindOf(index) }, column),
+  );
   const table = element(
     "table",
     {},

@@ -7,6 +7,7 @@ const NODE_HEIGHT = 28;
 const RANK_GAP = 26;
 const NODE_GAP = 18;
 const HOP_WIDTH = 14;
+const BOW = 22;
 const CHARACTER_WIDTH = 7.3;
 const PADDING = 16;
 const SWEEPS = 12;
@@ -30,7 +31,7 @@ export function layOut(graph) {
     edges: edges.map((edge) => ({
       ...edge,
       back: back.has(edge),
-      points: pointsOf(edge, chains.get(edge), nodes),
+      points: pointsOf(edge, chains.get(edge), nodes, back.has(edge)),
     })),
     width,
     height: ranks.length * (NODE_HEIGHT + RANK_GAP) - RANK_GAP + 2 * PADDING,
@@ -141,7 +142,7 @@ function pull(row) {
   row.forEach((node, i) => (node.x = (fromLeft[i] + fromRight[i]) / 2));
 }
 
-function pointsOf(edge, chain, nodes) {
+function pointsOf(edge, chain, nodes, isBack) {
   if (!chain) {
     const { x, y, width } = nodes.get(edge.source);
     const right = x + width / 2;
@@ -150,6 +151,10 @@ function pointsOf(edge, chain, nodes) {
   const points = chain.map(({ x, y }) => [x, y]);
   points[0][1] += NODE_HEIGHT / 2;
   points.at(-1)[1] -= NODE_HEIGHT / 2;
+  if (isBack && chain.length === 2) {
+    // beside the edge that leads down, and not on it
+    points.splice(1, 0, [Math.max(points[0][0], points[1][0]) + BOW, (points[0][1] + points[1][1]) / 2]);
+  }
   return nodes.get(edge.source).rank <= nodes.get(edge.target).rank ? points : points.reverse();
 }
 

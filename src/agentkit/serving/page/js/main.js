@@ -175,7 +175,7 @@ function stateOf({ values, next, checkpoint, metadata, created_at: created }) {
   const again = telling(() =>
     run({ input: null, checkpoint: { checkpoint_id: checkpoint.checkpoint_id } }, { isFork: true }),
   );
-  const title = next?.length ? `before ${next.join(", ")}` : "at the end";
+  const title = next?.length ? `before ${next.join(", ").replace("__start__", "the start")}` : "at the end";
   return element(
     "li",
     { class: "state" },
@@ -197,14 +197,14 @@ async function send(text) {
   await run({ input });
 }
 
-async function run(asked, { isFork = false } = {}) {
+async function run(asked, { isFork = false, before = [] } = {}) {
   const context = settings.read();
   if (!now.thread) {
     const metadata = { graph_id: now.assistant.graph_id };
     now.thread = (await call("POST", "threads", { metadata })).thread_id;
   }
   if (isFork) chat.answer("", {}, { isDone: false });
-  const going = new Run();
+  const going = new Run(before);
   const stop = new AbortController();
   now.stop = stop;
   setBusy(true);
@@ -275,13 +275,13 @@ function showEnd(going, wasStopped) {
   const answer = values.answer || going.answer || textOf(last?.content ?? "");
   chat.answer(answer, interrupts.length ? {} : values, { isDone: true });
   if (error) tell(error);
-  else if (!wasStopped) ask(interrupts);
+  else if (!wasStopped) ask(interrupts, going.steps);
   const told = interrupts.length ? "The run waits for you." : `Answered: ${answer}`;
   say(error ? `Failed: ${error}` : wasStopped ? "Stopped." : told);
 }
 
-function ask(interrupts) {
-  const decided = telling((answers) => run({ command: { resume: answers } }));
+function ask(interrupts, before = []) {
+  const decided = telling((answers) => run({ command: { resume: answers } }, { before }));
   byId("approvals").replaceChildren(...approvals(interrupts, decided));
   byId("approvals").querySelector("button.main")?.focus();
 }

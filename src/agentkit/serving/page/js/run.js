@@ -3,9 +3,11 @@
 export const STREAM_MODES = ["values", "messages-tuple", "custom", "debug", "events"];
 
 export class Run {
-  constructor() {
+  /** A run; one that goes on after a person's decision keeps the steps that led to it. */
+  constructor(before = []) {
     this.id = null;
-    this.steps = []; // in the order in which they began
+    this.steps = [...before]; // in the order in which they began
+    this.part = (before.at(-1)?.part ?? -1) + 1;
     this.values = {};
     this.answer = "";
     this.progress = "";
@@ -50,7 +52,9 @@ export class Run {
   takeStep({ type, timestamp, payload }, inside) {
     const at = Date.parse(timestamp);
     if (type === "task") {
-      this.steps.push(newStep(payload, at, inside));
+      // what waited for a decision begins once more
+      this.steps = this.steps.filter((step) => step.id !== payload.id);
+      this.steps.push({ ...newStep(payload, at, inside), part: this.part });
     } else if (type === "task_result") {
       const step = this.step(payload.id);
       if (!step) return false;

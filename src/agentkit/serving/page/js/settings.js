@@ -39,7 +39,7 @@ export class Settings {
 
   promptsField() {
     const list = element("div");
-    const name = element("input", { type: "text", "aria-label": "Name of a prompt" });
+    const name = element("input", { type: "text", "aria-label": "Name of a prompt", placeholder: "name of a prompt" });
     const add = () => {
       if (name.value.trim()) this.addPrompt(name.value.trim(), "");
       name.value = "";

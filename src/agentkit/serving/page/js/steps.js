@@ -24,7 +24,9 @@ export class Steps {
     }
     for (const step of steps) {
       const version = `${step.state} ${step.calls.length} ${step.calls.filter((c) => c.reply).length}`;
-      const place = this.places.get(step.id) ?? this.place(list, step);
+      const known = this.places.get(step.id);
+      if (known && known.step !== step) known.item.remove();
+      const place = known?.step === step ? known : this.place(list, step);
       if (place.version === version) continue;
       place.version = version;
       place.summary.replaceChildren(...summaryOf(step));
@@ -44,7 +46,7 @@ export class Steps {
     const item = element("li", { class: `step depth-${Math.min(step.depth, 3)}` }, details);
     item.dataset.node = step.node;
     list.append(item);
-    const place = { item, details, summary, body, version: "" };
+    const place = { step, item, details, summary, body, version: "" };
     this.places.set(step.id, place);
     return place;
   }
@@ -121,16 +123,23 @@ const tokenText = ({ input, output }) => `${input} + ${output} tokens`;
 function totalsOf(steps) {
   if (!steps.length) return "Ask something, and the steps of the run appear here.";
   const tokens = tokensOf(steps.flatMap((step) => step.calls));
-  const ends = steps.filter((step) => step.seconds !== null);
-  const last = Math.max(...ends.map((step) => step.began + step.seconds * 1000));
-  const first = Math.min(...steps.map((step) => step.began));
+  const seconds = secondsOf(steps);
   const calls = steps.flatMap((step) => step.calls).length;
   return [
     plural(steps.length, "step"),
     plural(calls, "model call"),
     tokens ? tokenText(tokens) : null,
-    ends.length ? `${((last - first) / 1000).toFixed(2)} s` : null,
+    seconds ? `${seconds.toFixed(2)} s` : null,
   ]
     .filter(Boolean)
     .join(" · ");
+}
+
+/** The seconds that the steps took, without those in which a person was waited for. */
+function secondsOf(steps) {
+  const parts = Map.groupBy(steps.filter((step) => step.seconds !== null), (step) => step.part);
+  return [...parts.values()].reduce((sum, part) => {
+    const last = Math.max(...part.map((step) => step.began + step.seconds * 1000));
+    return sum + (last - Math.min(...part.map((step) => step.began))) / 1000;
+  }, 0);
 }
