@@ -123,7 +123,8 @@ def test_each_step_shows_its_input_output_prompt_tokens_and_seconds(show):
     )
     assert "four weeks [1]" in answer.locator(".message").last.inner_text()
     answer.get_by_text("Output", exact=True).click()
-    answer.get_by_text("citations").wait_for()
+    output = answer.locator("details:has(> summary:text-is('Output'))")
+    output.get_by_text("citations", exact=True).wait_for()
 
 
 def test_the_running_node_is_lit_until_it_is_done(show, folder):
