@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from agentkit.errors import AgentkitError
     from agentkit.graphs.fusion_rag import create_fusion_rag
     from agentkit.graphs.hyde_rag import create_hyde_rag
+    from agentkit.graphs.memory_chat import create_memory_chat
     from agentkit.graphs.rag import create_rag
     from agentkit.graphs.retriever import GraphRetriever
     from agentkit.graphs.text_to_cypher import create_text_to_cypher
@@ -46,6 +47,7 @@ __all__ = [
     "chat_model",
     "create_fusion_rag",
     "create_hyde_rag",
+    "create_memory_chat",
     "create_rag",
     "create_text_to_cypher",
     "create_text_to_sql",
@@ -73,6 +75,7 @@ __getattr__, __dir__ = lazy_names(
         "chat_model": "models",
         "create_fusion_rag": "graphs.fusion_rag",
         "create_hyde_rag": "graphs.hyde_rag",
+        "create_memory_chat": "graphs.memory_chat",
         "create_rag": "graphs.rag",
         "create_text_to_cypher": "graphs.text_to_cypher",
         "create_text_to_sql": "graphs.text_to_sql",

@@ -76,3 +76,19 @@ class QueryError(AgentkitError):
 
 class QueryTimeoutError(QueryError):
     """A query took longer than it may."""
+
+
+class SummaryError(AgentkitError):
+    """A conversation could not be summarised: the model failed, was slow, or wrote no summary."""
+
+
+class MemoryStoreError(AgentkitError):
+    """A record of long-term memory could not be read or written."""
+
+
+class ConversationBusyError(AgentkitError):
+    """Another run of the same conversation did not end in time."""
+
+
+class ClockError(AgentkitError):
+    """The clock is behind the last turn of a conversation, which a new one would come before."""

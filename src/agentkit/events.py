@@ -129,6 +129,30 @@ class ToolsSelected(TypedDict):
     tools: list[str]
 
 
+class ConversationSummarized(TypedDict):
+    """Older messages were taken into the running summary."""
+
+    type: Literal["conversation_summarized"]
+    messages: int
+    summary: str
+
+
+class MemoriesRecalled(TypedDict):
+    """What was remembered of the user for this message."""
+
+    type: Literal["memories_recalled"]
+    memories: list[str]
+
+
+class MemoriesChanged(TypedDict):
+    """What was learnt of the user, put in place of something else, and forgotten."""
+
+    type: Literal["memories_changed"]
+    added: list[str]
+    replaced: list[str]
+    forgotten: list[str]
+
+
 class StepFailed(TypedDict):
     """A step failed and the graph went on without it.
 
@@ -162,6 +186,9 @@ Event: TypeAlias = (
     | ToolCalled
     | ToolFinished
     | ToolsSelected
+    | ConversationSummarized
+    | MemoriesRecalled
+    | MemoriesChanged
     | StepFailed
     | Notice
 )

@@ -82,6 +82,16 @@ def embeddings_at_hand(spec: str | Embeddings | None) -> Embeddings | None:
         return None
 
 
+def identity_of(embeddings: Embeddings) -> str:
+    """What tells embeddings apart: their `identity`, or their class, model and dimensions."""
+    identity = getattr(embeddings, "identity", None)
+    if identity is not None:
+        return str(identity)
+    model = getattr(embeddings, "model", None) or getattr(embeddings, "model_name", None)
+    parts = [type(embeddings).__name__, model, getattr(embeddings, "dimensions", None)]
+    return ":".join(str(part) for part in parts if part is not None)
+
+
 def most_choices(model: BaseChatModel) -> int | None:
     """Among how many things a weak model can choose at all; None for one that writes and ranks."""
     most: int | None = getattr(model, "max_choices", None)

@@ -33,7 +33,8 @@ class WordIndex:
     """
 
     def __init__(self, texts: Mapping[str, Sequence[str]], *, weights: Sequence[float]) -> None:
-        self._keys = list(texts)
+        self._rows: dict[str, int] = {}
+        self._keys: dict[int, str] = {}
         self._lock = threading.Lock()
         self._connection = sqlite3.connect(":memory:", check_same_thread=False)
         fields = ", ".join(f"field{place}" for place in range(len(weights)))
@@ -42,15 +43,27 @@ class WordIndex:
             "tokenize='porter unicode61 remove_diacritics 2')"
         )
         marks = ", ".join("?" * len(weights))
-        self._connection.executemany(
-            f"INSERT INTO texts VALUES ({marks})",  # noqa: S608 - placeholders
-            [[split_words(text) for text in fields] for fields in texts.values()],
-        )
+        self._insert = f"INSERT INTO texts VALUES ({marks})"  # noqa: S608 - placeholders
         told = ", ".join(f"{weight:g}" for weight in weights)
         self._search = (
             f"SELECT rowid FROM texts WHERE texts MATCH ? ORDER BY bm25(texts, {told}), rowid "  # noqa: S608 - numbers
             "LIMIT ?"
         )
+        for key, texts_of_fields in texts.items():
+            self.put(key, texts_of_fields)
+
+    def put(self, key: str, fields: Sequence[str]) -> None:
+        """Add a text, or put it in the place of the one with this key."""
+        with self._lock:
+            self._remove(key)
+            split = [split_words(text) for text in fields]
+            row = self._connection.execute(self._insert, split).lastrowid or 0
+            self._rows[key], self._keys[row] = row, key
+
+    def remove(self, key: str) -> None:
+        """Take a text out, if it is there."""
+        with self._lock:
+            self._remove(key)
 
     def search(self, question: str, *, k: int) -> list[str]:
         """The keys of the k texts that share most with the question, best first."""
@@ -60,4 +73,9 @@ class WordIndex:
         wanted = " OR ".join(f'"{word}"' for word in words)
         with self._lock:
             rows = self._connection.execute(self._search, (wanted, k)).fetchall()
-        return [self._keys[row - 1] for (row,) in rows]
+            return [self._keys[row] for (row,) in rows]
+
+    def _remove(self, key: str) -> None:
+        if (row := self._rows.pop(key, None)) is not None:
+            self._connection.execute("DELETE FROM texts WHERE rowid = ?", (row,))
+            del self._keys[row]

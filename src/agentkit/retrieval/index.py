@@ -28,6 +28,7 @@ from agentkit.errors import (
     InvalidInputError,
     MissingExtraError,
 )
+from agentkit.models import identity_of
 from agentkit.retrieval.documents import METADATA_KEY, document_id
 from agentkit.retrieval.filters import Where, condition_of, one_of
 from agentkit.retrieval.fusion import reciprocal_rank_fusion
@@ -537,16 +538,6 @@ class IndexRetriever(BaseRetriever):
 
     def _options(self, given: dict[str, Any]) -> dict[str, Any]:
         return {"k": self.k, "mode": self.mode, "where": self.where, **given}
-
-
-def identity_of(embeddings: Embeddings) -> str:
-    """What tells embeddings apart: their `identity`, or their class, model and dimensions."""
-    identity = getattr(embeddings, "identity", None)
-    if identity is not None:
-        return str(identity)
-    model = getattr(embeddings, "model", None) or getattr(embeddings, "model_name", None)
-    parts = [type(embeddings).__name__, model, getattr(embeddings, "dimensions", None)]
-    return ":".join(str(part) for part in parts if part is not None)
 
 
 async def _connect(path: str | Path, storage_options: Mapping[str, str] | None) -> AsyncConnection:

@@ -1,0 +1,72 @@
+"""A conversation in a process that is killed, for `test_durability`."""
+
+import os
+import signal
+import sys
+import threading
+from collections import Counter
+from datetime import UTC, datetime
+
+from langchain_core.messages import HumanMessage
+from langgraph.checkpoint.sqlite import SqliteSaver
+from langgraph.store.sqlite import SqliteStore
+
+from agentkit.graphs.memory_chat import create_memory_chat
+from agentkit.memory.times import periods_in
+from agentkit.testing import HashEmbeddings, Script, ScriptedChatModel
+
+periods_in("yesterday", now=datetime.now(UTC))  # loads what it needs before the processes part
+
+THREAD = {"configurable": {"thread_id": "1"}}
+
+
+def conversation(saver, store=None):
+    script = Script(lambda messages: f"re: {messages[-1].text}")
+    script.when(None, system="Keep the summary", reply={"summary": "Numbers were told."})
+    return create_memory_chat(
+        ScriptedChatModel(script),
+        checkpointer=saver,
+        store=store,
+        embeddings=HashEmbeddings(),
+        max_tokens=300,
+        max_summary_tokens=30,
+        recall_tokens=50,
+        user="ada",
+        extract="off",
+    )
+
+
+def question(number):
+    return HumanMessage(f"Question {number} of a conversation of many.", id=f"q{number}")
+
+
+def talk(path, acknowledged, first, turns, calls):
+    """Talk, and be killed behind so many function calls, wherever that is.
+
+    Args:
+        path: The database.
+        acknowledged: A connection that is told the number of each question that has its reply.
+        first: The number of the first question.
+        turns: How many questions to ask.
+        calls: The number of calls.
+    """
+    with SqliteSaver.from_conn_string(path) as saver, SqliteStore.from_conn_string(path) as store:
+        store.setup()
+        graph = conversation(saver, store)
+        _killed_after(calls)
+        for number in range(first, first + turns):
+            reply = graph.invoke({"messages": [question(number)]}, THREAD)
+            assert reply["answer"] == f"re: {question(number).text}"
+            acknowledged.send(number)
+
+
+def _killed_after(calls):
+    made = Counter()
+
+    def count(frame, event, argument):
+        made["calls"] += event == "call"
+        if made["calls"] >= calls:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.setprofile(count)
+    sys.setprofile(count)
