@@ -9,7 +9,7 @@ INDEX := .agentkit/demo
 ASK := $(BIN)/agentkit ask --index $(INDEX)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-lowest lint format bench studio constraints clean
+.PHONY: help demo test test-lowest lint format bench studio view constraints clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -46,6 +46,9 @@ bench: $(VENV)/.test ## Run the benchmarks that need no data and no key
 
 studio: $(VENV)/.test ## Serve the graphs for LangGraph Studio, on this machine only
 	$(BIN)/langgraph dev --no-browser
+
+view: $(VENV)/.test ## Serve a page to talk to the graphs, on this machine only
+	$(BIN)/agentkit view
 
 constraints: ## Pin the newest versions that fit together
 	rm -rf .venv-constraints

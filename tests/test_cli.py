@@ -1,18 +1,23 @@
 """The `agentkit` command, as a user types it."""
 
+import dataclasses
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
+from importlib.metadata import metadata, version
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+import agentkit
 from agentkit import Index
 from agentkit.cli import app
 from agentkit.diagnosis import diagnose
+from agentkit.local import weights
 from agentkit.testing import ModelServer, Reply, Script
 from tests.support.mcp_servers import PROGRAM
 
@@ -130,10 +135,79 @@ def test_an_error_is_told_without_a_traceback(workspace, index, words, told):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "environment"), [(["--debug"], {}), ([], {"AGENTKIT_DEBUG": "1"})]
+)
+def test_a_traceback_is_shown_to_whoever_asks_for_it(workspace, monkeypatch, words, environment):
+    monkeypatch.setenv("AGENTKIT_DEBUG", environment.get("AGENTKIT_DEBUG", ""))
+    done = command(*words, "ask", QUESTION, "--index", "nowhere")
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert "There is no index at" in done.stderr
+
+
+def test_an_error_that_nobody_expected_is_told_in_a_sentence_too(workspace):
+    code = "import agentkit.workspace as w\n"
+    code += "def fail(_): raise RuntimeError('[red] gone')\nw.create_workspace = fail\n"
+    code += "from agentkit.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "init", "x"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "Error: RuntimeError: [red] gone" in done.stderr
+    assert "agentkit --debug" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_help_reads_like_a_page():
+    told = run("--help").stdout
+    for part in ("Ask", "Serve", "Set up", "agentkit init shop", "AGENTKIT_MODEL", "--debug"):
+        assert part in told
+    commands = [command.name or command.callback.__name__ for command in app.registered_commands]
+    for name in commands:
+        helped = run(name, "--help")
+        assert helped.exit_code == 0
+        assert name in told
+
+
+def test_the_version_is_said():
+    assert run("--version").stdout == f"agentkit {version('agentkit-graphs')}\n"
+
+
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [
+        ("agentkit do", {"doctor"}),
+        ("agentkit ask x --graph hy", {"hyde_rag"}),
+        ("agentkit mcp text", {"text_to_sql", "text_to_cypher"}),
+        ("agentkit mcp --config none.json text", set()),
+    ],
+)
+def test_the_shell_completes_commands_and_the_names_of_graphs(typed, completed):
+    done = subprocess.run(
+        [Path(sys.executable).parent / "agentkit"],
+        env={
+            **os.environ,
+            "_AGENTKIT_COMPLETE": "complete_bash",
+            "COMP_WORDS": typed,
+            "COMP_CWORD": str(len(typed.split()) - 1),
+        },
+        cwd=Path(__file__).parent.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert set(done.stdout.split()) == completed
+
+
 def test_the_graphs_are_listed():
     done = run("graphs")
-    assert "create_hyde_rag" in done.stdout
-    assert "create_router" in done.stdout
+    listed = json.loads(run("graphs", "--json").stdout)
+    factories = [name for name in agentkit.__all__ if name.startswith("create_")]
+    assert [each["factory"] for each in listed] == [f"agentkit.{name}" for name in factories]
+    for each in listed:
+        assert each["factory"] in done.stdout
+        assert each["summary"]
 
 
 def test_the_installed_weights_are_said_to_be_right():
@@ -168,6 +242,32 @@ def test_the_doctor_prints_its_findings(served):
     done = run("doctor")
     assert done.exit_code == 0
     assert "chat model openai:scripted" in done.stdout
+    listed = json.loads(run("doctor", "--json").stdout)
+    assert listed == [dataclasses.asdict(finding) for finding in diagnose(os.environ)]
+
+
+def test_the_doctor_names_the_fix_of_everything_that_is_missing(monkeypatch):
+    absent = dataclasses.replace(weights.PACKAGES[0], module="no_such_module")
+    with monkeypatch.context() as patch:
+        patch.setattr("agentkit.diagnosis._is_installed", lambda name: False)
+        patch.setattr("agentkit.local.weights.PACKAGES", [absent])
+        findings = diagnose({"AGENTKIT_MODEL": "openai:gpt-5"})
+    lacking = [finding for finding in findings if finding.state != "good"]
+    extras = metadata("agentkit-graphs").get_all("Provides-Extra")
+    advised = {finding.subject: finding.advice for finding in lacking}
+    for extra in set(extras) - {"all"}:
+        assert advised[f"extra {extra}"] == f"pip install 'agentkit-graphs[{extra}]'"
+    assert all(advised.values())
+    assert "agentkit local install" in advised.values()
+
+
+def test_the_doctor_s_status_says_whether_something_is_wrong(monkeypatch):
+    monkeypatch.setenv("AGENTKIT_MODEL", "openai:gpt-5")
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    done = run("doctor", "--json")
+    assert done.exit_code == 1
+    wrong = [each for each in json.loads(done.stdout) if each["state"] == "bad"]
+    assert [each["advice"] for each in wrong] == ["export OPENAI_API_KEY=…"]
 
 
 # -- databases -------------------------------------------------------------------------------------

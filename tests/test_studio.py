@@ -1,15 +1,13 @@
 """LangGraph's development server over this project's own graphs, as Studio uses it."""
 
 import os
-import socket
-import subprocess
-import sys
 import uuid
 from pathlib import Path
 
 import pytest
 from langgraph_sdk import get_client
 
+from agentkit.serving import development_server
 from agentkit.testing import ModelServer, Reply, Script
 
 pytestmark = [pytest.mark.local, pytest.mark.studio, pytest.mark.timeout(300)]
@@ -49,45 +47,15 @@ def models():
 
 
 @pytest.fixture(scope="module")
-def address(models, tmp_path_factory):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    log = tmp_path_factory.mktemp("studio") / "log.txt"
-    command = [Path(sys.executable).parent / "langgraph", "dev", "--no-browser", "--no-reload"]
+def address(models):
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("NEO4J_")},
-        "LANGSMITH_TRACING": "false",
         "AGENTKIT_MODEL": "openai:scripted",
         "OPENAI_BASE_URL": models.base_url,
         "OPENAI_API_KEY": "none",
     }
-    with log.open("w") as output:
-        server = subprocess.Popen(
-            [*command, "--port", str(port)],
-            cwd=ROOT,
-            env=environment,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            wait_until_listening(port, server, log)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            server.terminate()
-            server.wait(30)
-
-
-def wait_until_listening(port, server, log):
-    import time
-
-    for _ in range(600):
-        assert server.poll() is None, log.read_text()
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.2)
-    raise AssertionError(f"the server does not listen: {log.read_text()}")
+    with development_server(ROOT / "langgraph.json", environment=environment) as address:
+        yield address
 
 
 @pytest.fixture

@@ -66,9 +66,13 @@ def diagnose(environment: Mapping[str, str]) -> list[Finding]:
     ]
 
 
+def installed_version() -> str:
+    """The version of agentkit that is installed."""
+    return importlib.metadata.version(DISTRIBUTION)
+
+
 def _python() -> Finding:
-    version = importlib.metadata.version(DISTRIBUTION)
-    return Finding("good", f"agentkit {version}", f"Python {sys.version.split()[0]}")
+    return Finding("good", f"agentkit {installed_version()}", f"Python {sys.version.split()[0]}")
 
 
 def _extras() -> Iterator[Finding]:
@@ -109,7 +113,8 @@ def _weights(*, needed: bool) -> Iterator[Finding]:
         try:
             weights.verify(package)
         except AgentkitError as error:
-            yield Finding("bad" if needed else "optional", subject, str(error), "")
+            state: State = "bad" if needed else "optional"
+            yield Finding(state, subject, str(error), weights.INSTALL_COMMAND)
         else:
             yield Finding("good", subject, "installed, SHA-256 right")
 

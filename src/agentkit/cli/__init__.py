@@ -2,37 +2,89 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from typing import Annotated
 
 import typer
 from rich.markup import escape
 
-from agentkit.cli import agent, chat, databases, documents, installation, mcp
-from agentkit.cli.console import err
+from agentkit.cli import agent, chat, databases, documents, installation, mcp, start, view
+from agentkit.cli.console import err, out
 from agentkit.errors import AgentkitError
+
+_DEBUG = "AGENTKIT_DEBUG"
+_ASK, _SERVE, _SET_UP = "Ask", "Serve", "Set up"
 
 app = typer.Typer(
     name="agentkit",
-    help="Ready-made LangGraph graphs for advanced retrieval-augmented generation.",
+    help="Ready-made LangGraph graphs for advanced retrieval-augmented generation.\n\n"
+    "A question is answered from documents, from a database or a property graph that is only read, "
+    "or by an agent with tools. Without a model of yours the embedded one is used, which needs "
+    "neither key nor network: it shows that everything is wired up, and often answers wrongly.",
+    epilog="A first look:\n\n"
+    "  [bold]agentkit init shop && cd shop[/]   an app to start from, with tests\n\n"
+    "  [bold]agentkit view[/]   talk to its graphs on a page\n\n"
+    "With documents of your own:\n\n"
+    "  [bold]agentkit ingest documents/[/]\n\n"
+    '  [bold]agentkit ask "How long may I keep a book?"[/]\n\n'
+    "The chat model is --model, else AGENTKIT_MODEL, else the embedded one. "
+    "[bold]agentkit doctor[/] says what is missing; [bold]agentkit COMMAND --help[/] explains one "
+    "command; [bold]agentkit --install-completion[/] has your shell complete them.",
     no_args_is_help=True,
+    rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-app.command()(documents.ingest)
-app.command()(documents.ask)
-app.command()(databases.sql)
-app.command()(databases.cypher)
-app.command()(agent.agent)
-app.command()(chat.chat)
-app.command()(mcp.mcp)
-app.command()(installation.graphs)
-app.command()(installation.doctor)
-app.add_typer(installation.local, name="local", no_args_is_help=True)
+app.command(rich_help_panel=_ASK)(documents.ingest)
+app.command(rich_help_panel=_ASK)(documents.ask)
+app.command(rich_help_panel=_ASK)(databases.sql)
+app.command(rich_help_panel=_ASK)(databases.cypher)
+app.command(rich_help_panel=_ASK)(agent.agent)
+app.command(rich_help_panel=_ASK)(chat.chat)
+app.command(rich_help_panel=_SERVE)(view.view)
+app.command(rich_help_panel=_SERVE)(mcp.mcp)
+app.command(rich_help_panel=_SET_UP)(start.init)
+app.command(rich_help_panel=_SET_UP)(installation.graphs)
+app.command(rich_help_panel=_SET_UP)(installation.doctor)
+app.add_typer(installation.local, name="local", no_args_is_help=True, rich_help_panel=_SET_UP)
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        out.print(f"agentkit {installation.version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    *,
+    debug: Annotated[
+        bool, typer.Option("--debug", help=f"Show an error's traceback; or set {_DEBUG}=1.")
+    ] = False,
+    version: Annotated[  # noqa: ARG001 - its callback has said it
+        bool,
+        typer.Option("--version", help="Say the version.", callback=_say_version, is_eager=True),
+    ] = False,
+) -> None:
+    if debug:
+        os.environ[_DEBUG] = "1"
 
 
 def main() -> None:
-    """Run the command; an error that agentkit explains is printed without a traceback."""
+    """Run the command; an error is told in a sentence, without a traceback unless asked for."""
     try:
         app()
-    except AgentkitError as error:
-        err.print(f"[red]Error:[/] {escape(str(error))}")
+    except Exception as error:
+        if os.environ.get(_DEBUG):
+            raise
+        err.print(f"[red]Error:[/] {escape(_told(error))}")
         sys.exit(1)
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, AgentkitError):
+        return str(error)
+    return (
+        f"{type(error).__name__}: {error}\n"
+        "agentkit did not expect this; agentkit --debug with the same words shows where it arose."
+    )

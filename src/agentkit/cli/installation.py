@@ -2,45 +2,70 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
-from agentkit.cli.console import out
+from agentkit.cli.console import JsonOption, out
 
-FACTORIES = (
-    "create_rag",
-    "create_hyde_rag",
-    "create_fusion_rag",
-    "create_text_to_sql",
-    "create_text_to_cypher",
-    "create_tool_agent",
-    "create_router",
-)
+if TYPE_CHECKING:
+    from agentkit.diagnosis import Finding
 
 local = typer.Typer(help="The embedded models, which need no key and no network.")
 
 
-def graphs() -> None:
+def version() -> str:
+    """The version that is installed."""
+    from agentkit.diagnosis import installed_version
+
+    return installed_version()
+
+
+def graphs(*, as_json: JsonOption = False) -> None:
     """List the graphs."""
     import agentkit
 
+    names = [name for name in agentkit.__all__ if name.startswith("create_")]
+    summaries = {name: _first_line(getattr(agentkit, name)) for name in names}
+    if as_json:
+        listed = [{"factory": f"agentkit.{name}", "summary": summaries[name]} for name in names]
+        out.print_json(json.dumps(listed, ensure_ascii=False))
+        return
     table = Table("graph", "factory", "what it does", box=None, header_style="bold")
-    for name in FACTORIES:
-        summary = (getattr(agentkit, name).__doc__ or "").split("\n", 1)[0]
+    for name, summary in summaries.items():
         table.add_row(name.removeprefix("create_"), f"agentkit.{name}", escape(summary))
     out.print(table)
 
 
-def doctor() -> None:
-    """Say what is installed, configured and reachable, and what to do about what is not."""
+def _first_line(factory: object) -> str:
+    return (factory.__doc__ or "").split("\n", 1)[0]
+
+
+def doctor(*, as_json: JsonOption = False) -> None:
+    """Say what is installed, configured and reachable, and what to do about what is not.
+
+    It ends with status 1 when something that the configuration needs is missing or wrong.
+    """
     from agentkit.diagnosis import diagnose
 
-    table = Table("", "what", "found", "what to do", box=None, header_style="bold")
     findings = diagnose(os.environ)
+    if as_json:
+        listed = [dataclasses.asdict(finding) for finding in findings]
+        out.print_json(json.dumps(listed, ensure_ascii=False))
+    else:
+        _print(findings)
+    if any(finding.state == "bad" for finding in findings):
+        raise typer.Exit(1)
+
+
+def _print(findings: Sequence[Finding]) -> None:
+    table = Table("", "what", "found", "what to do", box=None, header_style="bold")
     marks = {"good": "[green]✓[/]", "optional": "[yellow]–[/]", "bad": "[red]✗[/]"}
     for finding in findings:
         table.add_row(
@@ -50,8 +75,6 @@ def doctor() -> None:
             escape(finding.advice),
         )
     out.print(table)
-    if any(finding.state == "bad" for finding in findings):
-        raise typer.Exit(1)
 
 
 @local.command("install")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
-import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,18 +13,35 @@ import typer
 from rich.markup import escape
 
 from agentkit.cli.console import err
+from agentkit.cli.listening import (
+    AllowHostOption,
+    HostOption,
+    PortOption,
+    address_of,
+    check_reach,
+    listening,
+    serve,
+)
 from agentkit.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from mcp.server.lowlevel import Server
 
-_SECONDS_TO_FINISH = 3
-"""Seconds that open requests are given when the server is stopped."""
+
+def named_graphs(context: typer.Context, incomplete: str) -> list[str]:
+    """The graphs of `--config` whose names begin so, for the shell to complete."""
+    from agentkit.serving.graphs_file import read_config
+
+    with contextlib.suppress(ConfigurationError):
+        names = read_config(Path(context.params.get("config") or "langgraph.json"))["graphs"]
+        return [name for name in names if name.startswith(incomplete)]
+    return []
 
 
 def mcp(
     graphs: Annotated[
-        list[str] | None, typer.Argument(help="Which graphs; all of them by default.")
+        list[str] | None,
+        typer.Argument(help="Which graphs; all of them by default.", autocompletion=named_graphs),
     ] = None,
     *,
     config: Annotated[
@@ -33,12 +50,9 @@ def mcp(
     http: Annotated[
         bool, typer.Option("--http", help="Serve over HTTP instead of standard input and output.")
     ] = False,
-    host: Annotated[str, typer.Option(help="The address to serve HTTP at.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="The port to serve HTTP at; 0 for a free one.")] = 8000,
-    allow_host: Annotated[
-        list[str] | None,
-        typer.Option(help="A host name by which clients call the server; repeatable."),
-    ] = None,
+    host: HostOption = "127.0.0.1",
+    port: PortOption = 8000,
+    allow_host: AllowHostOption = None,
     timeout: Annotated[float, typer.Option(help="Seconds that one answer may take.")] = 300,
 ) -> None:
     """Serve graphs to MCP clients, over standard input and output or HTTP."""
@@ -66,30 +80,10 @@ def _serve_stdio(server: Callable[[], Server[Any, Any]]) -> None:
 def _serve_http(
     server: Callable[[], Server[Any, Any]], host: str, port: int, allowed_hosts: list[str]
 ) -> None:
-    from agentkit.serving.mcp import http_app, is_loopback
+    from agentkit.serving.mcp import http_app
 
-    if not is_loopback(host) and not allowed_hosts:
-        raise ConfigurationError(
-            f"{host} can be reached from other machines. Name the host by which clients call this "
-            "server with --allow-host, and put a proxy in front of it: it asks for no login."
-        )
-    import uvicorn
-
+    check_reach(host, allowed_hosts)
     app = http_app(server(), allowed_hosts=allowed_hosts)
-    with _listening(host, port) as listener:
-        name = f"[{host}]" if ":" in host else host
-        err.print(f"Serving at http://{escape(name)}:{listener.getsockname()[1]}/mcp")
-        config = uvicorn.Config(
-            app, log_level="warning", timeout_graceful_shutdown=_SECONDS_TO_FINISH
-        )
-        uvicorn.Server(config).run(sockets=[listener])
-
-
-def _listening(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family)
-    except OSError as error:
-        raise ConfigurationError(
-            f"Nothing can be served at port {port} of {host}: {error}. Take another --port."
-        ) from error
+    with listening(host, port) as listener:
+        err.print(f"Serving at {escape(address_of(listener))}/mcp")
+        serve(app, listener)

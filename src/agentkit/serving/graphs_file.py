@@ -47,7 +47,7 @@ def load_graphs(
     Source: the configuration file of the LangGraph CLI.
     """
     path = Path(file).resolve()
-    told = _read(path)
+    told = read_config(path)
     entries = told["graphs"]
     wanted = list(entries) if names is None else list(names)
     if unknown := [name for name in wanted if name not in entries]:
@@ -60,7 +60,12 @@ def load_graphs(
     return {name: _load(name, entries[name], path.parent) for name in wanted}
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_config(path: Path) -> dict[str, Any]:
+    """What a `langgraph.json` says.
+
+    Raises:
+        ConfigurationError: When it is not there or not of that kind.
+    """
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:

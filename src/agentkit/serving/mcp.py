@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib.metadata
-import ipaddress
 import logging
 import os
 import re
@@ -19,6 +18,7 @@ from pydantic import ValidationError
 from agentkit._text import shortened
 from agentkit.errors import AgentkitError, ConfigurationError, MissingExtraError
 from agentkit.serving.graphs_file import ServedGraph
+from agentkit.serving.hosts import LOOPBACK
 from agentkit.tools._making import Permission
 from agentkit.tools.graph import Graph, GraphRun, Question, answered
 
@@ -42,7 +42,6 @@ Result = TypeVar("Result")
 logger = logging.getLogger(__name__)
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}")
-_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _MOST_EVENT_CHARS = 200
 _OUTPUT: dict[str, Any] = {
     "type": "object",
@@ -179,7 +178,7 @@ def http_app(
         path: The path that clients call.
         allowed_hosts: Host names by which clients call the server, beside those of loopback.
     """
-    hosts = [*_LOOPBACK, *allowed_hosts]
+    hosts = [*LOOPBACK, *allowed_hosts]
     origins = [f"{scheme}://{host}" for scheme in ("http", "https") for host in hosts]
     manager = StreamableHTTPSessionManager(
         server,
@@ -195,14 +194,6 @@ def http_app(
             yield
 
     return Starlette(routes=[Route(path, endpoint=_Endpoint(manager))], lifespan=lifespan)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host is this machine and no other can reach it."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 class _Endpoint:

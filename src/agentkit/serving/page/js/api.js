@@ -1,0 +1,58 @@
+// The LangGraph server's API, which the view forwards from /api.
+
+const JSON_TYPE = { "content-type": "application/json" };
+
+export async function call(method, path, body) {
+  const reply = await fetch(`/api/${path}`, {
+    method,
+    headers: body === undefined ? {} : JSON_TYPE,
+    body: body === undefined ? undefined : JSON.stringify(body),
+  });
+  if (!reply.ok) throw new Error(await problem(reply));
+  return reply.status === 204 ? null : reply.json();
+}
+
+/** Starts a run, and yields its events as {event, data}. */
+export async function* stream(path, body, signal) {
+  const reply = await fetch(`/api/${path}`, {
+    method: "POST",
+    headers: JSON_TYPE,
+    body: JSON.stringify(body),
+    signal,
+  });
+  if (!reply.ok) throw new Error(await problem(reply));
+  const reader = reply.body.pipeThrough(new TextDecoderStream()).getReader();
+  let waiting = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    const blocks = (waiting + value).split(/\r?\n\r?\n/);
+    waiting = blocks.pop();
+    for (const block of blocks) {
+      const event = parsed(block);
+      if (event) yield event;
+    }
+  }
+}
+
+// Source: the WHATWG HTML standard, "Interpreting an event stream".
+function parsed(block) {
+  let event = "message";
+  const data = [];
+  for (const line of block.split(/\r?\n/)) {
+    const [, field, value] = /^([^:]*):? ?(.*)$/.exec(line) ?? [];
+    if (field === "event") event = value;
+    else if (field === "data") data.push(value);
+  }
+  return data.length ? { event, data: JSON.parse(data.join("\n")) } : null;
+}
+
+async function problem(reply) {
+  const text = await reply.text();
+  try {
+    const told = JSON.parse(text).detail ?? text;
+    return typeof told === "string" ? told : JSON.stringify(told);
+  } catch {
+    return text || `The server answered ${reply.status}.`;
+  }
+}
