@@ -2,10 +2,10 @@
 
 The data are conversations of LoCoMo (Maharana et al., 2024): two people talk over months, and each
 question names the turns that hold its answer. Every turn is remembered word by word with its time,
-as `create_memory_chat` does it without a model; for each question those turns are taken that fit
-into a budget of tokens. Evidence recall is the share of a question's evidence turns among these, its
-mean over the questions. The peers, over the same turns and budget: the most recent turns, and BM25
-(bm25s, stemmed).
+as `create_memory_chat` does it without a model; for each question the turns are taken, best first,
+that fit into a budget of tokens. Evidence recall is the share of a question's evidence turns among
+these, its mean over the questions. The peers, over the same turns and budget: the most recent
+turns, and BM25 (bm25s, stemmed).
 """
 
 import asyncio
