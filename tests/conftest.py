@@ -12,7 +12,7 @@ from tests.support import graphs
 from tests.support.databases import ENGINES, SERVERS, fresh_database, server_url
 
 # the same examples in every run; AGENTKIT_FUZZ=1 tries others
-settings.register_profile("repeatable", derandomize=True)
+settings.register_profile("repeatable", derandomize=True, deadline=None)
 if not os.environ.get("AGENTKIT_FUZZ"):
     settings.load_profile("repeatable")
 

@@ -95,7 +95,8 @@ def identity_of(embeddings: Embeddings) -> str:
 def most_choices(model: BaseChatModel) -> int | None:
     """Among how many things a weak model can choose at all; None for one that writes and ranks."""
     # the class is asked first, as a pydantic object takes long to find that it lacks a name
-    if not hasattr(type(model), "max_choices"):  # a pydantic object takes long to miss a name
+    kind = type(model)
+    if not hasattr(kind, "max_choices") and "max_choices" not in kind.model_fields:
         return None
     most: int | None = getattr(model, "max_choices", None)
     return most
