@@ -86,7 +86,7 @@ def test_its_tests_pass(workspace, environment):
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "6 passed" in done.stdout
+    assert "8 passed" in done.stdout
 
 
 @pytest.mark.local
