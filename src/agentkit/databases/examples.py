@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
 from agentkit._text import shortened
@@ -13,7 +12,7 @@ from agentkit.databases.meaning_index import MeaningIndex
 from agentkit.databases.schema import count_tokens
 from agentkit.databases.words_index import WordIndex
 from agentkit.errors import ConfigurationError
-from agentkit.retrieval.fusion import reciprocal_rank_fusion
+from agentkit.retrieval.fusion import fused_keys
 
 Examples: TypeAlias = Sequence[tuple[str, str] | Mapping[str, str]]
 GlossaryLike: TypeAlias = Mapping[str, str] | Sequence[str] | str
@@ -47,12 +46,7 @@ class ExamplePicker:
             return []
         by_words = self._words.search(question, k=len(self._pairs))
         by_meaning = await self._meaning.asearch(question, k=len(self._pairs))
-        rankings = [
-            [Document(id=place, page_content=place) for place in ranking]
-            for ranking in (by_words, by_meaning)
-            if ranking
-        ]
-        best = [int(str(document.id)) for document in reciprocal_rank_fusion(rankings)]
+        best = [int(place) for place in fused_keys([by_words, by_meaning])]
         others = [place for place in range(len(self._pairs)) if place not in set(best)]
         return [self._pairs[place] for place in [*best, *others][:k]]
 

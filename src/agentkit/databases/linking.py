@@ -7,14 +7,12 @@ from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from typing import Generic, TypeVar
 
-from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
 from agentkit.databases.meaning_index import MeaningIndex
 from agentkit.databases.schema import AnySchema, Column, Part, count_tokens
 from agentkit.databases.words_index import WordIndex, split_words
-from agentkit.retrieval.documents import score_of
-from agentkit.retrieval.fusion import reciprocal_rank_fusion
+from agentkit.retrieval.fusion import fused_keys
 
 _MOST_RANKED = 100
 _MOST_HOPS = 3
@@ -59,7 +57,7 @@ class SchemaLinker(Generic[SchemaLike]):
             asyncio.to_thread(self._by_words, question),
             self._meaning.asearch(question, k=_MOST_RANKED),
         )
-        ranked = self._with_neighbours(_scores(by_words, by_meaning))
+        ranked = self._with_neighbours(fused_keys([by_words, by_meaning]))
         return await asyncio.to_thread(self._within, ranked, question, max_tokens)
 
     def _by_words(self, question: str) -> list[str]:
@@ -183,15 +181,3 @@ def _sentence(table: Part) -> str:
     """What a table is: its columns would say more of what every table has."""
     comment = f" ({' '.join(table.comment.split())})" if table.comment else ""
     return f"{split_words(table.full_name)}{comment}"
-
-
-def _scores(*rankings: Sequence[str]) -> dict[str, float]:
-    """The tables' scores by reciprocal rank fusion."""
-    named = [
-        [Document(id=name, page_content=name) for name in ranking]
-        for ranking in rankings
-        if ranking
-    ]
-    return {
-        str(document.id): score_of(document) or 0.0 for document in reciprocal_rank_fusion(named)
-    }

@@ -7,11 +7,9 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from langchain_core.documents import Document
-
 from agentkit.databases.words_index import WordIndex
 from agentkit.memory.records import Memory, Record, readable
-from agentkit.retrieval.fusion import reciprocal_rank_fusion
+from agentkit.retrieval.fusion import fused_keys
 
 if TYPE_CHECKING:
     from langgraph.store.base import Item
@@ -22,7 +20,6 @@ Period = tuple[datetime, datetime]
 
 _MOST_RANKED = 200
 _FIELDS = (1.0, 0.5)  # the text, and when it was said
-_WORDS, _MEANING, _TIME = 1.0, 1.0, 1.0
 
 
 class UserIndex:
@@ -114,11 +111,7 @@ class UserIndex:
         most = _MOST_RANKED if len(chosen) == len(known) else len(known)
         rankings = [self._words.search(words, k=most), by_meaning, _by_time(chosen, periods)]
         kept = [[key for key in ranking if key in chosen][:_MOST_RANKED] for ranking in rankings]
-        fused = reciprocal_rank_fusion(
-            [[Document(key, id=key) for key in ranking] for ranking in kept],
-            weights=[_WORDS, _MEANING, _TIME],
-        )
-        return [chosen[document.page_content] for document in fused]
+        return [chosen[key] for key in fused_keys(kept)]
 
     def _is_fresh(self, item: Item) -> bool:
         known = self._seen.get(item.key)

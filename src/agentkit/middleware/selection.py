@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from langchain.agents.middleware import AgentMiddleware, AgentState, ModelRequest, ModelResponse
-from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.tools import BaseTool
@@ -19,7 +18,7 @@ from agentkit.databases.meaning_index import MeaningIndex
 from agentkit.databases.words_index import WordIndex, split_words
 from agentkit.events import emit
 from agentkit.middleware.results import run_messages
-from agentkit.retrieval.fusion import reciprocal_rank_fusion
+from agentkit.retrieval.fusion import fused_keys
 from agentkit.tools._aged import AgedCache
 from agentkit.tools._making import make_tool
 
@@ -110,9 +109,7 @@ def fused(
         weights: How much each of the two counts.
         k: How little their first places stand out.
     """
-    rankings = [[Document(name, id=name) for name in names] for names in (by_words, by_meaning)]
-    documents = reciprocal_rank_fusion(rankings, weights=weights, k=k)
-    return [document.page_content for document in documents]
+    return list(fused_keys([by_words, by_meaning], weights=weights, k=k))
 
 
 class ToolSelection(AgentMiddleware[AgentState[Any], Any, Any]):

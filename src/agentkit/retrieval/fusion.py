@@ -65,6 +65,27 @@ def reciprocal_rank_fusion(
     )
 
 
+def fused_keys(
+    rankings: Sequence[Sequence[str]], *, weights: Sequence[float] | None = None, k: float = 60
+) -> dict[str, float]:
+    """Fuse rankings of keys by reciprocal rank, as `reciprocal_rank_fusion` does documents.
+
+    Args:
+        rankings: Lists of keys, each best first.
+        weights: One a ranking, not negative; all 1 by default.
+        k: How little the first places stand out.
+
+    Returns:
+        The score of each key, best first.
+
+    Raises:
+        ConfigurationError: As `reciprocal_rank_fusion`.
+    """
+    named = [[Document(key, id=key) for key in ranking] for ranking in rankings]
+    fused = reciprocal_rank_fusion(named, weights=weights, k=k)
+    return {str(document.id): score_of(document) or 0.0 for document in fused}
+
+
 def relative_score_fusion(
     rankings: Sequence[Ranking], *, weights: Sequence[float] | None = None
 ) -> list[Document]:
