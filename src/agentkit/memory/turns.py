@@ -30,47 +30,34 @@ class Turns:
         Raises:
             ConversationBusyError: When they have not ended by then.
         """
-        turn = self._queued(thread)
-        try:
-            turn.result(timeout)
-        except TimeoutError as error:
-            self._left(thread, turn)
-            raise _busy(thread, timeout) from error
-        except BaseException:
-            self._left(thread, turn)
-            raise
-        try:
+        with self._queued(thread) as turn:
+            with _waiting(thread, timeout):
+                turn.result(timeout)
             yield
-        finally:
-            self._left(thread, turn)
 
     @asynccontextmanager
     async def ataken(self, thread: str, *, timeout: float) -> AsyncIterator[None]:  # noqa: ASYNC109 - so that the error can name it
         """The same as `taken`, async."""
-        turn = self._queued(thread)
-        try:
-            if not turn.done():
-                async with asyncio.timeout(timeout):
-                    await asyncio.shield(asyncio.wrap_future(turn))
-        except TimeoutError as error:
-            self._left(thread, turn)
-            raise _busy(thread, timeout) from error
-        except BaseException:
-            self._left(thread, turn)
-            raise
-        try:
+        with self._queued(thread) as turn:
+            with _waiting(thread, timeout):
+                if not turn.done():
+                    async with asyncio.timeout(timeout):
+                        await asyncio.shield(asyncio.wrap_future(turn))
             yield
-        finally:
-            self._left(thread, turn)
 
-    def _queued(self, thread: str) -> Future[None]:
+    @contextmanager
+    def _queued(self, thread: str) -> Iterator[Future[None]]:
+        """A place in the queue of a thread, which is left at the end however that comes."""
         turn: Future[None] = Future()
         with self._lock:
             queue = self._waiting.setdefault(thread, deque())
             queue.append(turn)
             if len(queue) == 1:
                 turn.set_result(None)
-        return turn
+        try:
+            yield turn
+        finally:
+            self._left(thread, turn)
 
     def _left(self, thread: str, turn: Future[None]) -> None:
         with self._lock:
@@ -82,8 +69,12 @@ class Turns:
                 queue[0].set_result(None)
 
 
-def _busy(thread: str, timeout: float) -> ConversationBusyError:
-    return ConversationBusyError(
-        f"Another run of the thread {thread!r} has not ended within {timeout:g} seconds. End or "
-        "close it first, or raise `turn_timeout`."
-    )
+@contextmanager
+def _waiting(thread: str, timeout: float) -> Iterator[None]:
+    try:
+        yield
+    except TimeoutError as error:
+        raise ConversationBusyError(
+            f"Another run of the thread {thread!r} has not ended within {timeout:g} seconds. End "
+            "or close it first, or raise `turn_timeout`."
+        ) from error
