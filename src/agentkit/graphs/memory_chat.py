@@ -54,6 +54,7 @@ from agentkit.memory.short_term import (
     budget_of,
     taken_in_again,
     with_summary,
+    without,
 )
 from agentkit.memory.summary import SUMMARIZE, RunningSummary
 from agentkit.memory.window import is_system
@@ -232,13 +233,13 @@ class MemoryChatNodes:
         settings = self.context.of_run(runtime)
         messages = state["messages"]
         gone = [*taken_in_again(messages, state.get("summary")), *_doubled(messages)]
-        left = _without(messages, gone)
+        left = without(messages, gone)
         if state.get("question") is None and _is_replied(left):
             if state.get("replied") == _fingerprint(_last_human(left)):
                 emit({"type": "notice", "message": "This message has its reply: here it is again."})
                 return {"messages": gone, "failures": Overwrite(unsaved(ensure_config()))}
             gone += [_removal(message) for message in _last_turn(left)[1:]]  # it was edited
-            left = _without(messages, gone)
+            left = without(messages, gone)
         new = new_message({**state, "messages": left}, max_chars=settings.max_question_chars)
         return {
             "messages": [*gone, *new],
@@ -493,11 +494,6 @@ def _fingerprint(message: HumanMessage) -> str:
 
 def _removal(message: AnyMessage) -> RemoveMessage:
     return RemoveMessage(id=str(message.id))
-
-
-def _without(messages: Sequence[AnyMessage], gone: Sequence[RemoveMessage]) -> list[AnyMessage]:
-    ids = {removal.id for removal in gone}
-    return [message for message in messages if message.id not in ids]
 
 
 def _doubled(messages: Sequence[AnyMessage]) -> list[RemoveMessage]:

@@ -20,7 +20,7 @@ from langgraph.types import Command
 
 from agentkit._sync import in_thread, run_sync
 from agentkit.memory.counting import TokenCounter, text_tokens, token_counter, tool_tokens
-from agentkit.memory.short_term import ShortTerm, budget_of, taken_in_again, with_summary
+from agentkit.memory.short_term import ShortTerm, budget_of, taken_in_again, with_summary, without
 from agentkit.memory.summary import SUMMARIZE, RunningSummary
 from agentkit.models import chat_model
 from agentkit.prompts import PromptOverrides, PromptSet
@@ -136,7 +136,6 @@ class SummarizingMiddleware(AgentMiddleware[SummarizedAgentState, Any, Any]):
         told = request.system_message.text if request.system_message else ""
         summary = cast("RunningSummary | None", request.state.get("summary"))
         again = taken_in_again(request.messages, summary)
-        gone = {removal.id for removal in again}
         short = ShortTerm(
             self._model or request.model,
             budget_of(request.model, self._max_tokens),
@@ -145,15 +144,14 @@ class SummarizingMiddleware(AgentMiddleware[SummarizedAgentState, Any, Any]):
             self._timeout,
             self._prompts,
         )
-        messages = [message for message in request.messages if message.id not in gone]
+        messages = without(request.messages, again)
         other = text_tokens(told, count) + tool_tokens(request.tools)
         return _Plan(short, messages, again, summary, other)
 
 
 def _asked(request: ModelRequest[Any], plan: _Plan, changes: dict[str, Any]) -> ModelRequest[Any]:
     """The request with what fits, and the summary of the rest."""
-    gone = {removal.id for removal in changes.get("messages", ())}
-    left = [message for message in plan.messages if message.id not in gone]
+    left = without(plan.messages, changes.get("messages", ()))
     before = request.system_message.text if request.system_message else ""
     told = with_summary(before, changes.get("summary", plan.summary))
     sent = list(plan.short.window(left, other=plan.other).sent)

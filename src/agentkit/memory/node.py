@@ -11,7 +11,7 @@ from langgraph.runtime import Runtime
 
 from agentkit.graphs.nodes import Node
 from agentkit.memory.counting import TokenCounter, text_tokens, token_counter, tool_tokens
-from agentkit.memory.short_term import ShortTerm, budget_of, taken_in_again, with_summary
+from agentkit.memory.short_term import ShortTerm, budget_of, taken_in_again, with_summary, without
 from agentkit.memory.summary import SUMMARIZE
 from agentkit.models import chat_model
 from agentkit.prompts import PromptOverrides, PromptSet
@@ -85,8 +85,7 @@ class SummarizingMemory(Node):
     async def _run(self, state: Mapping[str, Any], _: Runtime[Any]) -> dict[str, Any]:
         messages: Sequence[AnyMessage] = state["messages"]
         again = taken_in_again(messages, state.get("summary"))
-        gone = {removal.id for removal in again}
-        left = [message for message in messages if message.id not in gone]
+        left = without(messages, again)
         changes: dict[str, Any] = {"messages": again}
         if self._short.is_above(left, other=self._other):
             made = await self._short.asummarized(left, state.get("summary"), other=self._other)

@@ -144,6 +144,12 @@ def taken_in_again(
     return [RemoveMessage(id=message.id) for message in messages if message.id in ids]
 
 
+def without(messages: Sequence[AnyMessage], removals: Sequence[RemoveMessage]) -> list[AnyMessage]:
+    """The messages that are not removed."""
+    gone = {removal.id for removal in removals}
+    return [message for message in messages if message.id not in gone]
+
+
 def budget_of(model: BaseChatModel, max_tokens: int) -> int:
     """The tokens that a prompt may have: no more than the model's context window has room for."""
     window = (model.profile or {}).get("max_input_tokens")
