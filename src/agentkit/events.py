@@ -221,6 +221,13 @@ def emit(event: Event) -> None:
     write(event)
 
 
+def tell_failure(step: str, name: str, error: BaseException) -> StepFailed:
+    """Write the event of a failed step, and return it for the `failures`."""
+    failure = step_failed(step, name, error)
+    emit(failure)
+    return failure
+
+
 def step_failed(step: str, name: str, error: BaseException) -> StepFailed:
     """The event of a failed step."""
     message = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

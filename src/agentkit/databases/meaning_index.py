@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from langchain_core.embeddings import Embeddings
 from langchain_core.vectorstores import InMemoryVectorStore
 
-from agentkit.events import emit, step_failed
+from agentkit.events import tell_failure
 
 
 class MeaningIndex:
@@ -42,7 +42,7 @@ class MeaningIndex:
         except Exception as error:
             if not self._step:
                 raise
-            emit(step_failed(self._step, type(self._embeddings).__name__, error))
+            tell_failure(self._step, type(self._embeddings).__name__, error)
             return []
         return [str(document.id) for document in found]
 

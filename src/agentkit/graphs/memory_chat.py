@@ -33,7 +33,7 @@ from typing_extensions import TypedDict
 from agentkit._recent import RecentlyMade
 from agentkit._sync import run_sync
 from agentkit.errors import ConfigurationError, InvalidInputError, PromptOutputError
-from agentkit.events import StepFailed, emit, step_failed
+from agentkit.events import StepFailed, emit, tell_failure
 from agentkit.graphs.context import GraphContext
 from agentkit.graphs.nodes import RETRY, Edge, Node, NodeFunction, extend
 from agentkit.graphs.questions import STANDALONE, new_messages, read_input, transcript
@@ -548,9 +548,7 @@ def _before(state: Mapping[str, Any], *, turns: int) -> str:
 
 
 def _failed(step: str, name: str, error: Exception) -> dict[str, Any]:
-    failure = step_failed(step, name, error)
-    emit(failure)
-    return {"failures": [failure]}
+    return {"failures": [tell_failure(step, name, error)]}
 
 
 def _user(settings: MemoryChatContext) -> str:

@@ -15,7 +15,7 @@ from langgraph.runtime import Runtime, get_runtime
 from langgraph.types import CachePolicy, Command, RetryPolicy
 
 from agentkit._sync import run_sync
-from agentkit.events import emit, step_failed
+from agentkit.events import tell_failure
 
 NodeFunction = Callable[[Any, Runtime[Any]], Awaitable[Any]]
 EdgeFunction = Callable[[Any, Runtime[Any]], Any]
@@ -89,8 +89,7 @@ def gone_without(
         goto: Where to go on.
         update: What stands in for the step's own changes.
     """
-    failure = step_failed(step, name, error.error)
-    emit(failure)
+    failure = tell_failure(step, name, error.error)
     return Command(update={**update, "failures": [failure]}, goto=goto)
 
 

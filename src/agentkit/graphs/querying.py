@@ -35,7 +35,7 @@ from agentkit.errors import (
     QueryRefusedError,
     QueryTimeoutError,
 )
-from agentkit.events import FoundValue, StepFailed, emit, step_failed
+from agentkit.events import FoundValue, StepFailed, emit, tell_failure
 from agentkit.graphs.context import GraphContext
 from agentkit.graphs.nodes import (
     Edge,
@@ -628,7 +628,7 @@ async def _all_that_succeed(waiting: Iterable[Awaitable[DraftedQuery]]) -> list[
     if len(failed) == len(done):
         raise failed[0]
     for error in failed:
-        emit(step_failed("draft_query", "candidate", error))
+        tell_failure("draft_query", "candidate", error)
     return [item for item in done if not isinstance(item, BaseException)]
 
 

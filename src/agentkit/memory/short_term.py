@@ -11,7 +11,7 @@ from langchain_core.messages import AnyMessage, RemoveMessage
 from langgraph.graph import MessagesState
 
 from agentkit.errors import ConfigurationError, SummaryError
-from agentkit.events import emit, step_failed
+from agentkit.events import emit, tell_failure
 from agentkit.memory.counting import TokenCounter
 from agentkit.memory.summary import SUMMARIZE, RunningSummary, updated_summary
 from agentkit.memory.window import Window, is_system, sound, window_of
@@ -118,9 +118,7 @@ class ShortTerm:
                 timeout=self.timeout,
             )
         except SummaryError as error:
-            failure = step_failed("summarize", SUMMARIZE.name, error)
-            emit(failure)
-            return {"failures": [failure]}
+            return {"failures": [tell_failure("summarize", SUMMARIZE.name, error)]}
         emit(
             {"type": "conversation_summarized", "messages": len(older), "summary": summary["text"]}
         )
