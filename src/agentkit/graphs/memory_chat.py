@@ -224,7 +224,7 @@ class MemoryChatNodes:
     """The nodes of one graph, and the parts that they work with."""
 
     context: type[MemoryChatContext]
-    graph: Graph | None
+    graph: GraphRun | None
     embeddings: Embeddings | str | None
     stores: RecentlyMade[Memories]
 
@@ -423,9 +423,9 @@ class MemoryChatNodes:
     def _given(self, state: MemoryChatState) -> tuple[dict[str, Any], Any]:
         """What the graph that replies is given, and its context."""
         runtime: Runtime[Any] = get_runtime()
-        graph = cast("Graph", self.graph)
-        context = dict(self.context.of_run(runtime).graph) if graph.context_schema else None
-        if "question" in graph.get_input_jsonschema()["properties"]:
+        run = cast("GraphRun", self.graph)
+        context = dict(self.context.of_run(runtime).graph) if run.graph.context_schema else None
+        if run.asks == "question":
             return {"question": state["asked"]}, context
         return {"messages": self._sent(state, runtime, "")}, context
 
@@ -636,7 +636,6 @@ def create_memory_chat(
     graph = model_or_graph if isinstance(model_or_graph, CompiledStateGraph) else None
     asks: list[Prompt[Any]] = [SUMMARIZE, EXTRACT]
     if graph is not None:
-        _ = GraphRun(graph)
         asks, thinks = [STANDALONE, *asks], model or _model_of(graph)
     else:
         asks, thinks = [REPLY, *asks], model_or_graph
@@ -646,7 +645,7 @@ def create_memory_chat(
             )
     nodes = MemoryChatNodes(
         context=MemoryChatContext.built(asks, model=thinks, prompts=prompts, **defaults),
-        graph=graph,
+        graph=None if graph is None else GraphRun(graph),
         embeddings=embeddings_at_hand(embeddings),
         stores=RecentlyMade(_MOST_STORES),
     )
@@ -743,7 +742,7 @@ def _wired(
         add(nodes.stand_alone)
         graph.add_node(
             "reply",
-            nodes.reply_by_graph(nodes.graph),
+            nodes.reply_by_graph(nodes.graph.graph),
             input_schema=MemoryChatState,
             retry_policy=retry,
         )

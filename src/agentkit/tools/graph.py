@@ -120,7 +120,8 @@ class GraphRun:
             )
         self.graph = graph
         self.name = graph.get_name()
-        self._asks = _question_key(graph)
+        self.asks = _question_key(graph)
+        """What of its input the question is put in: `question`, or `messages`."""
 
     @property
     def permission(self) -> Permission:
@@ -184,7 +185,7 @@ class GraphRun:
         return result
 
     def _given(self, question: str) -> dict[str, Any]:
-        return {self._asks: question if self._asks == "question" else [HumanMessage(question)]}
+        return {self.asks: question if self.asks == "question" else [HumanMessage(question)]}
 
     def _options(self, on_message: OnMessage | None, *, quiet: bool) -> dict[str, Any]:
         return {
