@@ -240,12 +240,13 @@ class Prompt(Generic[Output]):
     ) -> AIMessage:
         """The same as `ainvoke` for a prompt whose output is text, but the whole message.
 
-        A streamed message keeps its id, by which a client joins its tokens.
+        The message has an id: a streamed one that of its tokens, by which a client joins them.
         """
         if (run := runner.get()) is not None:
-            return AIMessage(str(await run(self, model, inputs)))
+            return AIMessage(str(await run(self, model, inputs)), id=str(uuid4()))
         run_config = self._configured(config, stream=stream)
-        return await model.ainvoke(self.render(inputs), run_config)
+        message = await model.ainvoke(self.render(inputs), run_config)
+        return message if message.id else message.model_copy(update={"id": str(uuid4())})
 
     def _configured(self, config: RunnableConfig | None, *, stream: bool) -> RunnableConfig:
         run_config: RunnableConfig = {**(config or {})}

@@ -504,8 +504,6 @@ class QueryNodes:
         message = await prompt.amessage(
             settings.chat_model, stream=True, **_answer_inputs(state, result, settings)
         )
-        if not message.id:
-            message = message.model_copy(update={"id": str(uuid4())})
         return {
             "answer": message.text,
             "messages": [message],

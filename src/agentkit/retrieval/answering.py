@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
-from uuid import uuid4
 
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
@@ -104,8 +103,7 @@ async def write_answer(
     if parts:
         prompt = COMBINE
         inputs["answered_parts"] = "\n\n".join(f"{part}\n{told}" for part, told in parts.items())
-    message = await prompt.using(prompts).amessage(model, stream=stream, **inputs)
-    return message if message.id else message.model_copy(update={"id": str(uuid4())})
+    return await prompt.using(prompts).amessage(model, stream=stream, **inputs)
 
 
 async def extract_answer(
