@@ -40,7 +40,7 @@ def question(number):
     return HumanMessage(f"Question {number} of a conversation of many.", id=f"q{number}")
 
 
-def talk(path, acknowledged, first, turns, calls):
+def talk(path, acknowledged, first, turns, most):
     """Talk, and be killed behind so many function calls, wherever that is.
 
     Args:
@@ -48,25 +48,38 @@ def talk(path, acknowledged, first, turns, calls):
         acknowledged: A connection that is told the number of each question that has its reply.
         first: The number of the first question.
         turns: How many questions to ask.
-        calls: The number of calls.
+        most: The number of calls.
     """
+    for number, _ in _replied(path, first, turns, most):
+        acknowledged.send(number)
+
+
+def measure(path, told, first, turns):
+    """Talk to the end, and tell how many function calls that took."""
+    told.send([calls for _, calls in _replied(path, first, turns, None)][-1])
+
+
+def _replied(path, first, turns, most):
+    """The number of each question that has its reply, and the calls until then."""
     with SqliteSaver.from_conn_string(path) as saver, SqliteStore.from_conn_string(path) as store:
         store.setup()
         graph = conversation(saver, store)
-        _killed_after(calls)
+        made = _counted(most)
         for number in range(first, first + turns):
             reply = graph.invoke({"messages": [question(number)]}, THREAD)
             assert reply["answer"] == f"re: {question(number).text}"
-            acknowledged.send(number)
+            yield number, made["calls"]
 
 
-def _killed_after(calls):
+def _counted(most):
+    """Counts the function calls from now on, and ends the process behind so many."""
     made = Counter()
 
     def count(frame, event, argument):
         made["calls"] += event == "call"
-        if made["calls"] >= calls:
+        if most is not None and made["calls"] >= most:
             os.kill(os.getpid(), signal.SIGKILL)
 
     threading.setprofile(count)
     sys.setprofile(count)
+    return made

@@ -3,6 +3,8 @@
 import multiprocessing
 import os
 import random
+import shutil
+from pathlib import Path
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
@@ -15,6 +17,7 @@ from tests.memory import killed
 
 KILLS = 200
 TURNS = 3
+MEASURED_EVERY = 25
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="The processes are forked from one.")
@@ -25,8 +28,10 @@ def test_killed_at_two_hundred_points_nothing_is_lost_and_nothing_doubled(tmp_pa
     points = random.Random(7)  # the same points in every run
     asked, kills = 0, 0
     while kills < KILLS:
-        calls = points.randrange(1, 24_000)
-        done, died = _talked(processes, path, asked, calls)
+        if kills % MEASURED_EVERY == 0:
+            calls = _calls(processes, path, asked)
+        point = points.randrange(1, calls)
+        done, died = _told(processes, killed.talk, path, asked, TURNS, point)
         asked = max([asked, *(number + 1 for number in done)])
         kills += died
     with SqliteSaver.from_conn_string(path) as saver, SqliteStore.from_conn_string(path) as store:
@@ -44,11 +49,22 @@ def test_killed_at_two_hundred_points_nothing_is_lost_and_nothing_doubled(tmp_pa
     assert asked > KILLS / 4
 
 
-def _talked(processes, path, first, calls):
-    """Which questions were acknowledged, and whether the process was killed."""
+def _calls(processes, path, asked):
+    """How many function calls the next turns take, of which there are more as it goes on."""
+    copies = f"{path}-measured"
+    for end in ("", "-wal"):  # without the index of the log, which is made anew
+        if Path(path + end).exists():
+            shutil.copy(path + end, copies + end)
+    ((calls,), _) = _told(processes, killed.measure, copies, asked, TURNS)
+    for file in Path(path).parent.glob("*-measured*"):
+        file.unlink()
+    return calls
+
+
+def _told(processes, run, path, *arguments):
+    """What a process told until its end, and whether it was killed."""
     ours, theirs = processes.Pipe(duplex=False)
-    arguments = (path, theirs, first, TURNS, calls)
-    process = processes.Process(target=killed.talk, args=arguments, daemon=True)
+    process = processes.Process(target=run, args=(path, theirs, *arguments), daemon=True)
     process.start()
     theirs.close()
     done = []
