@@ -7,10 +7,9 @@ import sys
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from agentkit.cli import agent, chat, databases, documents, installation, mcp, start, view
-from agentkit.cli.console import err, out
+from agentkit.cli.console import out, print_error
 from agentkit.errors import AgentkitError
 
 _DEBUG = "AGENTKIT_DEBUG"
@@ -77,7 +76,7 @@ def main() -> None:
     except Exception as error:
         if os.environ.get(_DEBUG):
             raise
-        err.print(f"[red]Error:[/] {escape(_told(error))}")
+        print_error(_told(error))
         sys.exit(1)
 
 

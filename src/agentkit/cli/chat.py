@@ -25,6 +25,7 @@ from agentkit.cli.console import (
     follow,
     no_event,
     out,
+    print_error,
 )
 from agentkit.errors import AgentkitError
 
@@ -114,10 +115,9 @@ class _Session:
                 return
             try:
                 await (self.command(line) if line.startswith("/") else self.ask(line))
-            except AgentkitError as error:
-                err.print(f"[red]Error:[/] {escape(str(error))}")
             except Exception as error:  # noqa: BLE001 - a model that is down ends no conversation
-                err.print(f"[red]Error:[/] {escape(f'{type(error).__name__}: {error}')}")
+                kind = "" if isinstance(error, AgentkitError) else f"{type(error).__name__}: "
+                print_error(f"{kind}{error}")
 
     async def ask(self, message: str, *, show: bool = True) -> dict[str, Any]:
         """Send a message and print the reply, with what it cites."""

@@ -75,6 +75,11 @@ def common_event(event: Mapping[str, Any]) -> str | None:
     return str(event["message"]) if event["type"] == "notice" else None
 
 
+def print_error(message: str) -> None:
+    """Say what went wrong."""
+    err.print(f"[red]Error:[/] {escape(message)}")
+
+
 def print_failures(result: Mapping[str, Any]) -> None:
     """Say what failed and was gone on without."""
     for failure in result["failures"]:

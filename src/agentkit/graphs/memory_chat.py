@@ -36,7 +36,7 @@ from agentkit.errors import ConfigurationError, InvalidInputError, PromptOutputE
 from agentkit.events import StepFailed, emit, tell_failure
 from agentkit.graphs.context import GraphContext
 from agentkit.graphs.nodes import RETRY, Edge, Node, NodeFunction, extend
-from agentkit.graphs.questions import STANDALONE, new_messages, read_input, transcript
+from agentkit.graphs.questions import NO_ANSWER, STANDALONE, new_messages, read_input, transcript
 from agentkit.memory.conversation import ConversationGraph, unsaved
 from agentkit.memory.counting import (
     TokenCounter,
@@ -65,7 +65,6 @@ from agentkit.tools.graph import GraphRun
 Extraction: TypeAlias = Literal["after", "deferred", "off"]
 Graph: TypeAlias = CompiledStateGraph[Any, Any, Any, Any]
 
-_NO_ANSWER = "The model gave no answer."
 _MOST_STORES = 8
 _MEMORIES = (
     "What is remembered of the user from earlier conversations. Use what helps, and put its "
@@ -515,7 +514,7 @@ def _replied(message: AIMessage, state: Mapping[str, Any]) -> dict[str, Any]:
     """The changes that a reply of the model makes."""
     answer, citations = cited(message.text.strip(), state["memories"])
     changes: dict[str, Any] = {
-        "answer": answer or _NO_ANSWER,
+        "answer": answer or NO_ANSWER,
         "citations": citations,
         "replied": _fingerprint(_last_human(state["messages"])),
     }

@@ -23,6 +23,10 @@ STANDALONE = Prompt(
 )
 
 
+NO_ANSWER = "The model gave no answer."
+"""The answer where a model replies with no text."""
+
+
 @dataclass(frozen=True)
 class Asked:
     """A question, and the messages that came before it.

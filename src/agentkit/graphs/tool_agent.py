@@ -44,7 +44,7 @@ from agentkit._text import shortened
 from agentkit.errors import ConfigurationError
 from agentkit.events import ToolCallRecord
 from agentkit.graphs.context import GraphContext
-from agentkit.graphs.questions import new_messages, read_input
+from agentkit.graphs.questions import NO_ANSWER, new_messages, read_input
 from agentkit.middleware.limits import AnswerWithinLimits
 from agentkit.middleware.long_conversations import LongConversations
 from agentkit.middleware.permissions import approval
@@ -328,7 +328,7 @@ def _answer(state: Mapping[str, Any]) -> str:
         as_json = getattr(structured, "model_dump_json", None)
         return str(as_json()) if as_json else json.dumps(structured, default=repr)
     replies = [m for m in run_messages(state["messages"]) if isinstance(m, AIMessage)]
-    return (replies[-1].text.strip() if replies else "") or "The model gave no answer."
+    return (replies[-1].text.strip() if replies else "") or NO_ANSWER
 
 
 def _citation(record: ToolCallRecord) -> ToolCitation:

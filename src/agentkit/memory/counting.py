@@ -16,7 +16,10 @@ TokenCounter: TypeAlias = Callable[[Sequence[BaseMessage]], int]
 
 _A_MESSAGE = 4  # tokens around the content of each
 _AN_IMAGE = 85  # what LangChain takes a picture for
-_MEDIA = frozenset({"image", "image_url", "audio", "video", "file"})
+
+MEDIA = frozenset({"image", "image_url", "audio", "video", "file"})
+"""The types of content blocks that hold no text."""
+
 _LEAST_SCALE, _MOST_SCALE = 0.5, 6.0
 
 
@@ -85,4 +88,4 @@ def _text(block: Mapping[str, Any]) -> str:
 
 
 def _is_media(block: Any) -> bool:
-    return isinstance(block, Mapping) and block.get("type") in _MEDIA
+    return isinstance(block, Mapping) and block.get("type") in MEDIA

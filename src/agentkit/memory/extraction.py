@@ -21,7 +21,9 @@ from agentkit.retrieval.words import folded_words
 
 _MOST_LEARNT = 20
 _MOST_CHARS = 500
-_MESSAGE_CHARS = 4_000
+
+MESSAGE_CHARS = 4_000
+"""Characters of one message that are read."""
 
 
 class Learnt(BaseModel):
@@ -146,7 +148,7 @@ def _numbered(messages: Sequence[AnyMessage]) -> str:
     lines: list[str] = []
     number = 0
     for message in messages:
-        text = shortened(said(message), _MESSAGE_CHARS)
+        text = shortened(said(message), MESSAGE_CHARS)
         if isinstance(message, HumanMessage) and text:
             number += 1
             lines.append(f"[{number}] User: {text}")

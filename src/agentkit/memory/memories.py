@@ -18,7 +18,7 @@ from agentkit._recent import RecentlyMade
 from agentkit._sync import run_sync
 from agentkit.errors import InvalidInputError, MemoryStoreError
 from agentkit.events import emit
-from agentkit.memory.extraction import MemoryChanges, findings
+from agentkit.memory.extraction import MESSAGE_CHARS, MemoryChanges, findings
 from agentkit.memory.forgetting import delete_thread, scrub
 from agentkit.memory.recalled import unmarked
 from agentkit.memory.records import Memory, MemoryKind, MemorySource, Record, readable
@@ -556,7 +556,7 @@ def _batches(messages: Sequence[AnyMessage]) -> Iterator[list[AnyMessage]]:
     batch: list[AnyMessage] = []
     chars = 0
     for message in messages:
-        size = min(len(said(message)), 4_000)
+        size = min(len(said(message)), MESSAGE_CHARS)
         if batch and chars + size > _BATCH_CHARS:
             yield batch
             batch, chars = [], 0

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
 
 from agentkit._text import shortened, well_formed
+from agentkit.memory.counting import MEDIA
 from agentkit.memory.window import is_system
 
 _RESULT_CHARS = 1_500
@@ -40,12 +41,9 @@ def said(message: AnyMessage) -> str:
     kinds = [
         f"[{block['type']}]"
         for block in message.content
-        if isinstance(block, dict) and block.get("type") in _NO_TEXT
+        if isinstance(block, dict) and block.get("type") in MEDIA
     ]
     return well_formed(" ".join(filter(None, [message.text.strip(), *kinds])))
-
-
-_NO_TEXT = frozenset({"image", "image_url", "audio", "video", "file"})
 
 
 def _lines(message: AnyMessage) -> list[str]:
