@@ -239,3 +239,18 @@ def test_a_forked_child_waits_for_no_thread_of_its_parent():
             signal.alarm(30)
             os._exit(in_thread(int, name="test").result(20))
     """) == ["0"]
+
+
+def test_many_nested_calls_wait_for_each_other_without_a_deadlock():
+    """More blocked threads than asyncio's own pool would have (at most 32)."""
+    count = 40
+    all_wait = threading.Barrier(count)
+
+    def blocking():
+        all_wait.wait(timeout=30)
+        return run_sync(answer)
+
+    async def everything():
+        return await asyncio.gather(*(asyncio.to_thread(blocking) for _ in range(count)))
+
+    assert run_sync(everything) == ["unset"] * count

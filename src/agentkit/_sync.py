@@ -16,6 +16,9 @@ from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 
+_THREADS = 512
+"""At most; they are started when they are needed."""
+
 _starting = threading.Lock()
 
 
@@ -141,6 +144,9 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
 @functools.cache
 def _background_loop() -> asyncio.AbstractEventLoop:
     loop = asyncio.new_event_loop()
+    # a sync node blocks one of these until what it waits for has run, perhaps in another of them
+    threads = concurrent.futures.ThreadPoolExecutor(_THREADS, thread_name_prefix="agentkit-sync")
+    loop.set_default_executor(threads)
     threading.Thread(target=_serve, args=(loop,), name="agentkit-sync", daemon=True).start()
     return loop
 

@@ -92,3 +92,15 @@ class ConversationBusyError(AgentkitError):
 
 class ClockError(AgentkitError):
     """The clock is behind the last turn of a conversation, which a new one would come before."""
+
+
+class DatasetError(AgentkitError, ValueError):
+    """A dataset cannot be read or used."""
+
+
+class ScoringError(AgentkitError):
+    """A metric gave no score."""
+
+
+class BudgetError(AgentkitError):
+    """A budget cannot be kept to, or is used up."""
