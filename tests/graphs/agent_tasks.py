@@ -487,7 +487,7 @@ LIMITS = [
     Task(
         "a model that calls though it has no tools left",
         [calls(call("balance", account="ada")), calls(call("balance", account="bo"))],
-        "The model gave no answer.",
+        "The limit of this run was reached before there was an answer. Its tools said:\n\n100 [1]",
         options={"max_model_calls": 2},
         outcomes=["ok"],
         ran=["balance"],

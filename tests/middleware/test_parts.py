@@ -12,12 +12,12 @@ from langgraph.types import Command
 
 from agentkit.middleware import (
     AnswerWithinLimits,
+    Approval,
     LongConversations,
     Together,
     ToolResults,
     ToolRuns,
     ToolSelection,
-    approval,
 )
 from agentkit.testing import HashEmbeddings, Reply, Script, ScriptedChatModel
 
@@ -112,7 +112,7 @@ async def test_a_part_may_answer_by_itself():
 
 
 async def test_tools_without_a_word_on_them_are_approved_one_by_one():
-    asking = approval([add], approved=lambda runtime: ())
+    asking = Approval([add], approved=lambda runtime: ())
     graph = agent(Script([ADDING, "3"]), asking, checkpointer=InMemorySaver())
     (asked,) = (await graph.ainvoke(ASKED, THREAD))["__interrupt__"]
     edit = {"type": "edit", "edited_action": {"name": "add", "args": {"a": 5, "b": 5}}}

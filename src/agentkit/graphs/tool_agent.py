@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, NotRequired, TypeAlias, Unpack, cast
 
@@ -15,7 +15,6 @@ from langchain.agents.middleware import (
     ModelRequest,
     ModelResponse,
     PIIMiddleware,
-    SummarizationMiddleware,
     ToolErrorMiddleware,
     ToolRetryMiddleware,
 )
@@ -26,12 +25,13 @@ from langchain_core.messages import (
     AIMessage,
     AnyMessage,
     BaseMessage,
-    HumanMessage,
     SystemMessage,
+    ToolMessage,
     convert_to_messages,
 )
 from langchain_core.tools import BaseTool, tool
 from langgraph.cache.base import BaseCache
+from langgraph.graph.message import add_messages
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.prebuilt.tool_node import ToolCallRequest
 from langgraph.runtime import Runtime
@@ -45,30 +45,35 @@ from agentkit.errors import ConfigurationError
 from agentkit.events import ToolCallRecord
 from agentkit.graphs.context import GraphContext
 from agentkit.graphs.questions import NO_ANSWER, new_messages, read_input
-from agentkit.middleware.limits import AnswerWithinLimits
+from agentkit.memory.middleware import SummarizingMiddleware
+from agentkit.memory.summary import SUMMARIZE
+from agentkit.middleware.fences import bare, number_of
+from agentkit.middleware.limits import AnswerWithinLimits, LimitsState
 from agentkit.middleware.long_conversations import LongConversations
-from agentkit.middleware.permissions import approval
+from agentkit.middleware.permissions import Approval, ApprovalState
+from agentkit.middleware.replies import without_open_calls
 from agentkit.middleware.results import (
     ToolResults,
     ToolResultsState,
+    is_question,
     records_of,
+    results_told,
     run_messages,
+    what_is_known,
 )
 from agentkit.middleware.running import ToolRuns
-from agentkit.middleware.selection import ToolSelection
-from agentkit.middleware.small_models import results_told
+from agentkit.middleware.selection import FIND_TOOLS, ToolSelection
 from agentkit.middleware.together import Together
 from agentkit.models import chat_model, embeddings_at_hand, most_choices
 from agentkit.prompts import Prompt, PromptOverrides
 from agentkit.retrieval.citations import cited_numbers
-from agentkit.tools._making import Permission, declared, permission_of
+from agentkit.tools._making import Permission, callable_from_sync, declared, permission_of
 from agentkit.tools.graph import as_tool
 
 AgentGraph: TypeAlias = CompiledStateGraph[Any, Any, Any, Any]
 ToolLike: TypeAlias = "BaseTool | Callable[..., Any] | AgentGraph"
 
 _MANY_TOOLS = 36
-_EARLIER_RECORDS = 200
 
 # -- context ---------------------------------------------------------------------------------------
 
@@ -118,7 +123,7 @@ class ToolCitation(TypedDict):
     sources: Sequence[Mapping[str, Any]]
 
 
-class ToolAgentState(ToolResultsState):
+class ToolAgentState(ToolResultsState, ApprovalState, LimitsState):
     """What flows: a question or messages in, an answer out."""
 
     question: NotRequired[Annotated[str | None, OmitFromOutput]]
@@ -158,17 +163,17 @@ class Conversation:
         settings = self._context.of_run(runtime)
         asked = read_input(state, max_chars=settings.max_question_chars)
         return {
-            "messages": new_messages(asked),
+            "messages": [*without_open_calls(state.get("messages") or ()), *new_messages(asked)],
             "question": None,
-            "earlier": records_of(state)[-_EARLIER_RECORDS:],
+            **what_is_known(state),
             "trace": Overwrite([]),
         }
 
     def ended(self, state: Mapping[str, Any]) -> dict[str, Any]:
         """The answer, and what it cites."""
-        answer = _answer(state)
+        answer, numbers = _answer_and_citations(state)
         known = {record["number"]: record for record in records_of(state)}
-        numbers = [number for number in cited_numbers(answer) if number in known]
+        numbers = [number for number in numbers if number in known]
         return {"answer": answer, "citations": [_citation(known[number]) for number in numbers]}
 
 
@@ -224,17 +229,17 @@ class ConversationInCalls(AgentMiddleware[ToolAgentState, Any, Any]):
     def _asked(self, request: ModelRequest[Any]) -> tuple[dict[str, Any], ModelRequest[Any]]:
         """What the first call of a run begins with, and the request that it makes."""
         state = request.state
-        goes_on = request.messages and not isinstance(request.messages[-1], HumanMessage)
+        goes_on = request.messages and not is_question(request.messages[-1])
         if goes_on and state.get("question") is None:
             return {}, request
         begun = self._conversation.begun(state, request.runtime)
-        question = convert_to_messages(begun["messages"])
+        changed = convert_to_messages(begun["messages"])
         asked = request.override(
-            messages=[*request.messages, *cast("list[AnyMessage]", question)],
+            messages=_added(request.messages, changed),
             # the calls of an earlier run count towards no limit of this one
-            state=cast("Any", {**state, "earlier": begun["earlier"], "trace": []}),
+            state=cast("Any", {**state, **begun, "trace": []}),
         )
-        return {**begun, "messages": question}, asked
+        return {**begun, "messages": changed}, asked
 
     def _told(
         self, request: ModelRequest[Any], begun: dict[str, Any], response: ModelResponse[Any]
@@ -301,6 +306,11 @@ class RunSettings(AgentMiddleware[ToolAgentState, Any, Any]):
         return request.override(**changes) if changes else request
 
 
+def _added(messages: Sequence[BaseMessage], changed: Sequence[BaseMessage]) -> list[AnyMessage]:
+    """Messages with changes to them, as the state will have them."""
+    return cast("list[AnyMessage]", add_messages(list(messages), list(changed)))  # type: ignore[arg-type]
+
+
 def _is_last(response: ModelResponse[Any]) -> bool:
     """Whether the run ends with this: nothing is called, or the structured answer is there."""
     if response.structured_response is not None:
@@ -311,7 +321,10 @@ def _is_last(response: ModelResponse[Any]) -> bool:
 
 def _in_place_of(asked: ModelRequest[Any]) -> ModelResponse[Any] | None:
     """The results as they are, where the model could make no answer of them."""
-    return None if most_choices(asked.model) is None else results_told(asked)
+    if most_choices(asked.model) is None:
+        return None
+    told = results_told(asked.messages)
+    return ModelResponse(result=[AIMessage(told)]) if told else None
 
 
 def _described(given: BaseTool | dict[str, Any], prompts: Mapping[str, Any]) -> Any:
@@ -321,14 +334,20 @@ def _described(given: BaseTool | dict[str, Any], prompts: Mapping[str, Any]) -> 
     return cast("BaseTool", given).model_copy(update={"description": text.instructions})
 
 
-def _answer(state: Mapping[str, Any]) -> str:
-    """What the run ends with: the last reply's text, or the structured answer as JSON."""
+def _answer_and_citations(state: Mapping[str, Any]) -> tuple[str, list[int]]:
+    """What the run ends with: a structured answer, a tool's own result, or the last reply."""
     structured = state.get("structured_response")
+    run = run_messages(state["messages"])
     if structured is not None:
         as_json = getattr(structured, "model_dump_json", None)
-        return str(as_json()) if as_json else json.dumps(structured, default=repr)
-    replies = [m for m in run_messages(state["messages"]) if isinstance(m, AIMessage)]
-    return (replies[-1].text.strip() if replies else "") or NO_ANSWER
+        answer = str(as_json()) if as_json else json.dumps(structured, default=repr)
+    elif run and isinstance(run[-1], ToolMessage):  # of a tool that returns directly
+        number = number_of(run[-1].text)
+        return bare(run[-1].text), [] if number is None else [number]
+    else:
+        replies = [m for m in run if isinstance(m, AIMessage)]
+        answer = (replies[-1].text.strip() if replies else "") or NO_ANSWER
+    return answer, cited_numbers(answer)
 
 
 def _citation(record: ToolCallRecord) -> ToolCitation:
@@ -356,7 +375,7 @@ def create_tool_agent(
     response_format: Any = None,
     fallbacks: Sequence[str | BaseChatModel] = (),
     redact: Sequence[str] = (),
-    summarize_above: int | None = None,
+    max_prompt_tokens: int | None = None,
     clear_results_above: int = 60_000,
     max_result_chars: int = 20_000,
     tool_timeout: float = 60.0,
@@ -387,10 +406,12 @@ def create_tool_agent(
         permissions: What tools may do, by name: `read`, `write` or `danger`.
         response_format: A pydantic class for a structured final answer, in `structured_response`.
         fallbacks: Models or specs that are asked, in this order, when the model fails.
-        redact: Kinds of personal data to take out of what the model and the user see: `email`,
-            `credit_card`, `ip`, `mac_address`, `url`.
-        summarize_above: Tokens of conversation above which older messages are summarised; None
-            for never.
+        redact: Kinds of personal data to take out of the texts that the model is sent and the
+            run returns: `email`, `credit_card`, `ip`, `mac_address`, `url`. Arguments of calls
+            stay, and so do tokens that are streamed while the model writes them.
+        max_prompt_tokens: Tokens that a prompt may have: instructions, tools and conversation.
+            Older messages are summarised before they exceed it, by the model of the run; None for
+            never.
         clear_results_above: Tokens of conversation above which old tool results are left out of
             what the model is sent; the state keeps them.
         max_result_chars: Characters of a tool's result that the model is shown.
@@ -420,18 +441,38 @@ def create_tool_agent(
         UnknownPromptError: When `prompts` names one that this graph lacks.
     """
     known = _tools(tools, permissions or {})
-    context = ToolAgentContext.built(
-        [INSTRUCTIONS, *map(description_prompt, known)], model=model, prompts=prompts, **defaults
+    _check_limits(
+        max_prompt_tokens=max_prompt_tokens,
+        clear_results_above=clear_results_above,
+        max_result_chars=max_result_chars,
+        tool_timeout=tool_timeout,
+        tool_retries=tool_retries + 1,
+        offered_tools=offered_tools,
     )
-    named = {*always_offered, *context().approved}
-    if unknown := sorted(named - {each.name for each in known}):
-        raise ConfigurationError(f"There is no tool {', '.join(map(repr, unknown))}.")
+    asks: list[Prompt[Any]] = [INSTRUCTIONS, *map(description_prompt, known)]
+    if max_prompt_tokens:
+        asks.append(SUMMARIZE)
+    context = ToolAgentContext.built(asks, model=model, prompts=prompts, **defaults)
+    _check_names(known, [*always_offered, *context().approved])
     known = [_described(each, context.defaults.prompt_set) for each in known]
+    conversation = Conversation(context)
+    nodes: list[AgentMiddleware[Any, Any, Any]] = [*map(_redaction, redact), *middleware]
+    if max_prompt_tokens:
+        nodes.append(
+            SummarizingMiddleware(
+                max_tokens=max_prompt_tokens, prompts=lambda run: context.of_run(run).prompt_set
+            )
+        )
+    # nothing but our parts, and none of them needs a step of the graph for itself
+    is_plain = not nodes and not any(each.return_direct for each in known)
     parts: list[AgentMiddleware[Any, Any, Any]] = [
+        *([ConversationInCalls(conversation)] if is_plain else []),
         ToolResults(max_chars=max_result_chars),
         RunSettings(context),
-        AnswerWithinLimits(context.of_run),
     ]
+    if any(permission_of(each) != "read" for each in known):
+        parts.append(Approval(known, approved=lambda run: context.of_run(run).approved))
+    parts.append(AnswerWithinLimits(context.of_run, messages_leave=bool(nodes)))
     if len(known) > _MANY_TOOLS:
         parts.append(
             ToolSelection(
@@ -444,22 +485,12 @@ def create_tool_agent(
     parts.append(LongConversations(trigger=clear_results_above))
     if fallbacks:
         parts.append(ModelFallbackMiddleware(*map(chat_model, fallbacks)))
-    if any(permission_of(each) != "read" for each in known):
-        parts.append(approval(known, approved=lambda run: context.of_run(run).approved))
     parts.append(ToolErrorMiddleware(_error_told))
     if tool_retries:
         parts.append(_retries(known, tool_retries))
     parts.append(ToolRuns(timeout=tool_timeout))
-    nodes: list[AgentMiddleware[Any, Any, Any]] = [_redaction(kind) for kind in redact]
-    if summarize_above is not None:
-        summarizer = context.defaults.chat_model
-        nodes.append(SummarizationMiddleware(summarizer, trigger=("tokens", summarize_above)))
-    nodes += middleware
-    conversation = Conversation(context)
-    if nodes:
+    if not is_plain:
         nodes.insert(0, ConversationNodes(conversation))
-    else:
-        parts.insert(0, ConversationInCalls(conversation))
     return create_agent(
         context.defaults.chat_model,
         known,
@@ -486,14 +517,29 @@ def _tools(given: Sequence[ToolLike], permissions: Mapping[str, Permission]) -> 
             raise ConfigurationError(f"Two tools are called {each.name!r}. Rename one of them.")
         permission = permissions.get(each.name)
         found[each.name] = declared(each, permission=permission) if permission else each
-    if unknown := sorted(permissions.keys() - found.keys()):
-        raise ConfigurationError(f"There is no tool {', '.join(map(repr, unknown))}.")
+    _check_names(list(found.values()), permissions)
+    if len(found) > _MANY_TOOLS and FIND_TOOLS in found:
+        raise ConfigurationError(
+            f"Above {_MANY_TOOLS} tools the agent has its own {FIND_TOOLS!r}: rename yours."
+        )
     return list(found.values())
+
+
+def _check_limits(**limits: float | None) -> None:
+    for name, limit in limits.items():
+        if limit is not None and (isinstance(limit, bool) or not limit > 0):
+            least = "at least 0" if name == "tool_retries" else "more than 0"
+            raise ConfigurationError(f"`{name}` is {least}.")
+
+
+def _check_names(tools: Sequence[BaseTool], named: Iterable[str]) -> None:
+    if unknown := sorted(set(named) - {each.name for each in tools}):
+        raise ConfigurationError(f"There is no tool {', '.join(map(repr, unknown))}.")
 
 
 def _tool(given: ToolLike) -> BaseTool:
     if isinstance(given, BaseTool):
-        return given
+        return callable_from_sync(given)
     if isinstance(given, CompiledStateGraph):
         return as_tool(given)
     if not callable(given) or isinstance(given, type):
@@ -501,7 +547,7 @@ def _tool(given: ToolLike) -> BaseTool:
             f"A tool is a LangChain tool, a function or a graph; got {shortened(repr(given), 80)}."
         )
     try:
-        return tool(given)
+        return callable_from_sync(tool(given))
     except ValueError as error:
         raise ConfigurationError(f"The function cannot be a tool: {error}") from error
 

@@ -67,7 +67,8 @@ class SummarizingMiddleware(AgentMiddleware[SummarizedAgentState, Any, Any]):
         max_summary_tokens: Tokens that the summary may have.
         count: Counts the tokens of messages; by default as `token_counter` does.
         timeout: Seconds that one call for a summary may take.
-        prompts: Overridden prompts: `memory.summarize`.
+        prompts: Overridden prompts: `memory.summarize`; or a function that gives those of the run
+            whose runtime it is given.
     """
 
     state_schema = SummarizedAgentState
@@ -80,7 +81,7 @@ class SummarizingMiddleware(AgentMiddleware[SummarizedAgentState, Any, Any]):
         max_summary_tokens: int = 800,
         count: TokenCounter | None = None,
         timeout: float = 60.0,
-        prompts: PromptOverrides = None,
+        prompts: PromptOverrides | Callable[[Any], PromptSet] = None,
     ) -> None:
         super().__init__()
         self._model = None if model is None else chat_model(model)
@@ -88,7 +89,11 @@ class SummarizingMiddleware(AgentMiddleware[SummarizedAgentState, Any, Any]):
         self._max_summary_tokens = max_summary_tokens
         self._count = count
         self._timeout = timeout
-        self._prompts = PromptSet.of(prompts).check([SUMMARIZE.name])
+        if callable(prompts):
+            self._prompts_of = prompts
+        else:
+            fixed = PromptSet.of(prompts).check([SUMMARIZE.name])
+            self._prompts_of = lambda _: fixed
 
     def wrap_model_call(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
@@ -142,7 +147,7 @@ class SummarizingMiddleware(AgentMiddleware[SummarizedAgentState, Any, Any]):
             self._max_summary_tokens,
             count,
             self._timeout,
-            self._prompts,
+            self._prompts_of(request.runtime),
         )
         messages = without(request.messages, again)
         other = text_tokens(told, count) + tool_tokens(request.tools)

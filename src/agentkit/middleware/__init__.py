@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from agentkit.events import ToolCallRecord
     from agentkit.middleware.limits import AnswerWithinLimits, Limits
     from agentkit.middleware.long_conversations import LongConversations
-    from agentkit.middleware.permissions import approval
+    from agentkit.middleware.permissions import Approval
     from agentkit.middleware.results import ToolResults
     from agentkit.middleware.running import ToolRuns
     from agentkit.middleware.selection import ToolSelection
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AnswerWithinLimits",
+    "Approval",
     "Limits",
     "LongConversations",
     "Together",
@@ -25,13 +26,13 @@ __all__ = [
     "ToolResults",
     "ToolRuns",
     "ToolSelection",
-    "approval",
 ]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "AnswerWithinLimits": "limits",
+        "Approval": "permissions",
         "Limits": "limits",
         "LongConversations": "long_conversations",
         "Together": "together",
@@ -39,6 +40,5 @@ __getattr__, __dir__ = lazy_names(
         "ToolResults": "results",
         "ToolRuns": "running",
         "ToolSelection": "selection",
-        "approval": "permissions",
     },
 )

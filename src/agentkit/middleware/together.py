@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from typing import Any, TypeAlias, cast
 
 from langchain.agents.middleware import (
     AgentMiddleware,
@@ -15,12 +15,11 @@ from langchain.agents.middleware import (
 )
 from langchain_core.tools import BaseTool
 from langgraph.prebuilt.tool_node import ToolCallRequest
+from langgraph.types import Command
 
 from agentkit.middleware.results import ToolResult
 
 Middleware: TypeAlias = AgentMiddleware[Any, Any, Any]
-
-_RESPONSES = (ModelResponse, ExtendedModelResponse)
 
 
 class Together(AgentMiddleware[Any, Any, Any]):
@@ -48,11 +47,12 @@ class Together(AgentMiddleware[Any, Any, Any]):
 
     def wrap_model_call(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
-    ) -> ModelResponse[Any]:
+    ) -> ModelResponse[Any] | ExtendedModelResponse[Any]:
         """Ask the model, each part around the next."""
+        changes: dict[str, Any] = {}
         for part in reversed(self._around_models):
-            handler = _model_call(part, handler)
-        return handler(request)
+            handler = _model_call(part, handler, changes)
+        return _with_changes(handler(request), changes)
 
     # no coroutine function, or LangChain would hop to a thread for it
 
@@ -60,11 +60,12 @@ class Together(AgentMiddleware[Any, Any, Any]):
         self,
         request: ModelRequest[Any],
         handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]],
-    ) -> Coroutine[Any, Any, ModelResponse[Any]]:
+    ) -> Coroutine[Any, Any, ModelResponse[Any] | ExtendedModelResponse[Any]]:
         """The same as `wrap_model_call`, async."""
+        changes: dict[str, Any] = {}
         for part in reversed(self._around_models):
-            handler = _async_model_call(part, handler)
-        return _awaited(handler(request))
+            handler = _async_model_call(part, handler, changes)
+        return _response_awaited(handler(request), changes)
 
     def wrap_tool_call(
         self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], ToolResult]
@@ -98,14 +99,17 @@ def _wraps(part: Middleware, what: str) -> bool:
     return any(getattr(type(part), name) is not getattr(AgentMiddleware, name) for name in names)
 
 
-def _model_call(part: Middleware, handler: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda request: _response(part.wrap_model_call(request, handler))
+def _model_call(
+    part: Middleware, handler: Callable[..., Any], changes: dict[str, Any]
+) -> Callable[..., Any]:
+    return lambda request: _response(part.wrap_model_call(request, handler), changes)
 
 
-def _async_model_call(part: Middleware, handler: Callable[..., Any]) -> Callable[..., Any]:
+def _async_model_call(
+    part: Middleware, handler: Callable[..., Any], changes: dict[str, Any]
+) -> Callable[..., Any]:
     async def call(request: ModelRequest[Any]) -> ModelResponse[Any]:
-        response: ModelResponse[Any] = _response(await part.awrap_model_call(request, handler))
-        return response
+        return _response(await part.awrap_model_call(request, handler), changes)
 
     return call
 
@@ -118,10 +122,28 @@ def _async_tool_call(part: Middleware, handler: Callable[..., Any]) -> Callable[
     return lambda request: part.awrap_tool_call(request, handler)
 
 
-def _response(result: Any) -> Any:
-    """A part's result as the next part expects it."""
+def _response(result: Any, changes: dict[str, Any]) -> ModelResponse[Any]:
+    """A part's result as the next part expects it; what it changes in the state is kept."""
     # asked in this way round, as pydantic's isinstance takes long
-    return result if isinstance(result, _RESPONSES) else ModelResponse(result=[result])
+    if isinstance(result, ModelResponse):
+        return result
+    if not isinstance(result, ExtendedModelResponse):
+        return ModelResponse(result=[result])
+    if result.command is not None:
+        changes |= cast("Mapping[str, Any]", result.command.update)
+    return result.model_response
+
+
+def _with_changes(
+    response: ModelResponse[Any], changes: Mapping[str, Any]
+) -> ModelResponse[Any] | ExtendedModelResponse[Any]:
+    return ExtendedModelResponse(response, Command(update=changes)) if changes else response
+
+
+async def _response_awaited(
+    waiting: Awaitable[ModelResponse[Any]], changes: Mapping[str, Any]
+) -> ModelResponse[Any] | ExtendedModelResponse[Any]:
+    return _with_changes(await waiting, changes)
 
 
 async def _awaited(waiting: Awaitable[Any]) -> Any:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Literal, TypeAlias, get_args
+import functools
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, Literal, TypeAlias, cast, get_args
 
 from langchain_core.tools import BaseTool, StructuredTool, ToolException
 from pydantic import BaseModel
@@ -93,6 +94,19 @@ def declared(
     if untrusted is not None:
         told["untrusted"] = untrusted
     return tool.model_copy(update={"metadata": {**(tool.metadata or {}), _KEY: told}})
+
+
+def callable_from_sync(tool: BaseTool) -> BaseTool:
+    """A tool that sync code can call too, where it has an async function alone."""
+    if not isinstance(tool, StructuredTool) or tool.func is not None or tool.coroutine is None:
+        return tool
+    asynchronous = cast("Callable[..., Coroutine[Any, Any, Any]]", tool.coroutine)
+
+    @functools.wraps(asynchronous)
+    def waited(*given: Any, **named: Any) -> Any:
+        return run_sync(lambda: asynchronous(*given, **named))
+
+    return tool.model_copy(update={"func": waited})
 
 
 def permission_of(tool: BaseTool) -> Permission:

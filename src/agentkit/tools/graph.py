@@ -15,6 +15,7 @@ from langchain_core.tools import BaseTool, StructuredTool, ToolException
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.constants import TAG_NOSTREAM
 from langgraph.graph.state import CompiledStateGraph
+from langgraph.prebuilt import ToolNode
 from pydantic import BaseModel, Field
 
 from agentkit._text import shortened
@@ -25,7 +26,7 @@ from agentkit.events import emit
 from agentkit.graphs.querying import QueryContext
 from agentkit.graphs.rag import RagContext
 from agentkit.retrieval.citations import render_documents
-from agentkit.tools._making import Permission, make_tool
+from agentkit.tools._making import Permission, is_untrusted, make_tool
 from agentkit.tools.documents import document_data, document_source, plain
 
 Graph: TypeAlias = CompiledStateGraph[Any, Any, Any, Any]
@@ -51,7 +52,7 @@ def as_tool(
     name: str | None = None,
     description: str | None = None,
     permission: Permission | None = None,
-    untrusted: bool = False,
+    untrusted: bool | None = None,
     timeout: float | None = None,
 ) -> BaseTool:
     """A graph as a LangChain tool that takes a `question` and returns the graph's answer.
@@ -67,7 +68,8 @@ def as_tool(
         description: What can be asked, as the model is told. Say what the data is about.
         permission: What a run may do; for agentkit's graphs over documents and databases "read"
             by default, for any other graph "write".
-        untrusted: Whether anybody may have written what the graph answers from.
+        untrusted: Whether anybody may have written what the graph answers from. With None, that
+            is so where the graph, or one inside it, has a tool that says so of its results.
         timeout: Seconds that one answer may take; None for the graph's own limits alone.
 
     Returns:
@@ -94,7 +96,7 @@ def as_tool(
             Question,
             name=called,
             permission=permission or run.permission,
-            untrusted=untrusted,
+            untrusted=run.is_untrusted if untrusted is None else untrusted,
             timeout=timeout,
         )
         return cast("StructuredTool", tool)
@@ -136,6 +138,19 @@ class GraphRun:
         if self._is_over(QueryContext):
             return "Answers a question from a database, which is only read."
         return f"Answers a question by the graph {self.name!r}."
+
+    @property
+    def is_untrusted(self) -> bool:
+        """Whether a tool of the graph, or of one inside it, returns what strangers wrote."""
+        inner = [each for _, each in self.graph.get_subgraphs(recurse=True)]
+        graphs = [self.graph, *(each for each in inner if isinstance(each, CompiledStateGraph))]
+        nodes = [node.bound for graph in graphs for node in graph.nodes.values()]
+        return any(
+            is_untrusted(tool)
+            for node in nodes
+            if isinstance(node, ToolNode)
+            for tool in node.tools_by_name.values()
+        )
 
     async def ainvoke(
         self,
