@@ -15,7 +15,6 @@ from langchain.agents.middleware import (
 )
 from langchain.agents.middleware.types import PrivateStateAttr
 from langchain_core.messages import AnyMessage, SystemMessage, ToolMessage
-from langchain_core.messages.utils import count_tokens_approximately
 from langgraph.types import Command
 from pydantic import ValidationError
 from typing_extensions import TypedDict
@@ -23,6 +22,7 @@ from typing_extensions import TypedDict
 from agentkit.events import emit
 from agentkit.middleware.replies import problems, readable, reply_of, unreadable
 from agentkit.middleware.results import is_question, results_told, run_messages
+from agentkit.middleware.sizes import rough_tokens
 
 _LAST = (
     "The limit of this run is reached: no tool can be called any more. Answer now from what is "
@@ -140,12 +140,14 @@ class AnswerWithinLimits(AgentMiddleware[LimitsState, Any, Any]):
         reply = reply_of(response)
         if not self._messages_leave or reply is None:
             return response
-        before = [*filter(None, [request.system_message]), *request.messages]
+        usage = reply.usage_metadata
+        read = [*request.messages, reply]
+        tokens = usage["total_tokens"] if usage else sum(map(rough_tokens, read))
         more: Taken = {
             "question": taken["question"],
             "model_calls": taken["model_calls"] + 1,
             "tool_calls": taken["tool_calls"] + len(reply.tool_calls),
-            "tokens": taken["tokens"] + _tokens(reply, before),
+            "tokens": taken["tokens"] + tokens,
         }
         return ExtendedModelResponse(response, Command(update={"taken": more}))
 
@@ -193,14 +195,25 @@ def _counted(request: ModelRequest[Any]) -> Taken:
     if all(usages):
         tokens = sum([usage["total_tokens"] for usage in usages if usage])
     else:
-        places = [place for place, m in enumerate(request.messages) if m in replies]
-        tokens = sum(_tokens(request.messages[at], request.messages[:at]) for at in places)
+        tokens = _estimated(request.messages, run)
     return {
         "question": "",
         "model_calls": len(replies),
         "tool_calls": sum([len(m.tool_calls) for m in replies]),
         "tokens": tokens,
     }
+
+
+def _estimated(messages: Sequence[AnyMessage], run: Sequence[AnyMessage]) -> int:
+    """The tokens of a run's calls: each reads all messages before its reply."""
+    read = sum([rough_tokens(message) for message in messages[: len(messages) - len(run)]])
+    total = 0
+    for message in run:
+        read += rough_tokens(message)
+        if message.type == "ai":
+            usage = message.usage_metadata
+            total += usage["total_tokens"] if usage else read
+    return total
 
 
 def _kept(request: ModelRequest[Any]) -> Taken:
@@ -211,14 +224,6 @@ def _kept(request: ModelRequest[Any]) -> Taken:
     if kept and question in (None, kept["question"]):
         return kept
     return {"question": question or "", "model_calls": 0, "tool_calls": 0, "tokens": 0}
-
-
-def _tokens(reply: AnyMessage, before: Sequence[AnyMessage]) -> int:
-    """The tokens of a call of the model: reported, or else estimated."""
-    usage = getattr(reply, "usage_metadata", None)
-    if usage:
-        return int(usage["total_tokens"])
-    return count_tokens_approximately([*before, reply])
 
 
 def _last(request: ModelRequest[Any]) -> ModelRequest[Any]:

@@ -9,9 +9,9 @@ from langchain.agents.middleware import ContextEditingMiddleware, ModelRequest, 
 from langchain.agents.middleware.context_editing import ClearToolUsesEdit
 from langchain_core.messages import AIMessage, AnyMessage
 
+from agentkit.middleware.sizes import rough_tokens
+
 _KEPT_RESULTS = 4
-_MESSAGE_CHARS = 80
-_CHARS_A_TOKEN = 4  # as LangChain counts
 
 
 class LongConversations(ContextEditingMiddleware[Any, Any]):
@@ -43,12 +43,5 @@ class LongConversations(ContextEditingMiddleware[Any, Any]):
 
 
 def _is_short(messages: Sequence[AnyMessage], tokens: int) -> bool:
-    """Whether messages surely have no more tokens: to count them takes longer than to call."""
-    chars = _MESSAGE_CHARS * len(messages)
-    for message in messages:
-        content = message.content
-        chars += len(content) if type(content) is str else len(str(content))
-        if message.type == "ai":
-            for call in message.tool_calls:
-                chars += len(str(call["args"]))
-    return chars // _CHARS_A_TOKEN <= tokens
+    """Whether messages surely have no more tokens."""
+    return sum([rough_tokens(message) for message in messages]) <= tokens

@@ -103,7 +103,8 @@ def _without_open(reply: AIMessage, done: Collection[str | None]) -> AIMessage:
 
 def _told_apart(calls: Sequence[Any], before: Sequence[AnyMessage]) -> list[Any]:
     """The calls, each with an id of its own and arguments that can be written down."""
-    seen = {call["id"] for m in before if isinstance(m, AIMessage) for call in m.tool_calls}
+    # by the type's name: pydantic's isinstance takes long for a whole conversation
+    seen = {call["id"] for m in before if m.type == "ai" for call in m.tool_calls}
     found = []
     for call in calls:
         name = call["id"] if call["id"] and call["id"] not in seen else f"call_{uuid4().hex}"
