@@ -1,7 +1,8 @@
 """What a step of a tool agent costs when model and tool cost nothing, beside other agents.
 
 All do the same task: the model calls a tool so many times, one call after the other, and then
-answers. The models are each library's own kind, and take no time to reply. `create_agent` is
+answers. The models are each library's own kind, and take no time to reply; LangChain's reports its
+tokens, as those of servers do. `create_agent` is
 LangChain's, bare; agentkit's agent is that with its limits, permissions, trace and bounds, as they
 are by default. One middleware that does nothing shows what LangChain takes for any. LlamaIndex's
 agent is async and smolagents' sync; the others are measured both ways.
@@ -51,6 +52,7 @@ class Counting(BaseChatModel):
         done = sum(isinstance(message, ToolMessage) for message in messages)
         call = {"name": "add", "args": {"a": done, "b": 1}, "id": f"call{done}"}
         message = AIMessage(ANSWER) if done >= self.steps else AIMessage("", tool_calls=[call])
+        message.usage_metadata = {"input_tokens": 90, "output_tokens": 10, "total_tokens": 100}
         return ChatResult(generations=[ChatGeneration(message=message)])
 
     async def _agenerate(self, messages: list[BaseMessage], *_: Any, **__: Any) -> ChatResult:

@@ -78,6 +78,10 @@ class QueryTimeoutError(QueryError):
     """A query took longer than it may."""
 
 
+class MCPServerError(AgentkitError):
+    """An MCP server could not be reached, broke off, or answered what is no answer."""
+
+
 class SummaryError(AgentkitError):
     """A conversation could not be summarised: the model failed, was slow, or wrote no summary."""
 

@@ -12,10 +12,10 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from agentkit.errors import ConfigurationError, MissingExtraError
+from agentkit.errors import ConfigurationError, MCPServerError, MissingExtraError
 from agentkit.testing import Reply, Script, ScriptedChatModel
 from agentkit.tools._making import is_untrusted, permission_of
-from agentkit.tools.mcp import MCPServerError, amcp_tools, mcp_tools, open_mcp_tools
+from agentkit.tools.mcp import amcp_tools, mcp_tools, open_mcp_tools
 from tests.support.mcp_servers import PROGRAM, reference_server, serving
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +20,7 @@ from agentkit.cli.console import (
     QuietOption,
     common_event,
     err,
-    follow,
+    follow_to_end,
     no_event,
     out,
 )
@@ -29,10 +28,8 @@ from agentkit.cli.documents import DEFAULT_INDEX, IndexOption
 from agentkit.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from langchain_core.runnables import RunnableConfig
     from langchain_core.tools import BaseTool
 
-    from agentkit.graphs.tool_agent import AgentGraph
 
 _KEPT = ("answer", "citations", "trace")
 _SHOWN_CHARS = 200
@@ -83,7 +80,9 @@ def agent(
         max_tool_calls=max_calls,
     )
     on_event = no_event if quiet else _told
-    result = run_sync(lambda: _done(made, task, on_event=on_event))
+    result = run_sync(
+        lambda: follow_to_end(made, task, decide=_decided, show=False, on_event=on_event)
+    )
     if as_json:
         kept = {key: result[key] for key in _KEPT}
         out.print_json(json.dumps(kept, ensure_ascii=False, default=str))
@@ -137,23 +136,6 @@ def _from_servers(file: Path | None) -> Sequence[BaseTool]:
     except (OSError, ValueError, AttributeError) as error:
         raise ConfigurationError(f"No MCP servers can be read from {file}: {error}") from error
     return mcp_tools(servers)
-
-
-async def _done(
-    graph: AgentGraph, task: str, *, on_event: Callable[..., str | None]
-) -> dict[str, Any]:
-    """Run the agent to its end, asking the person each time it asks one."""
-    from langgraph.types import Command
-
-    config: RunnableConfig = {"configurable": {"thread_id": "1"}}
-    given: Any = {"question": task}
-    while True:
-        result = await follow(graph, given, config, show=False, on_event=on_event)
-        asked = result.get("__interrupt__")
-        if not asked:
-            return result
-        answers = {each.id: await asyncio.to_thread(_decided, each.value) for each in asked}
-        given = Command(resume=answers)
 
 
 def _decided(request: Mapping[str, Any]) -> dict[str, Any]:

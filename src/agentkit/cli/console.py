@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -61,6 +62,34 @@ async def follow(
         out.print()
         if streamed.strip() != result["answer"].strip():
             out.print(f"[bold]Corrected:[/] {escape(result['answer'])}")
+    return result
+
+
+async def follow_to_end(
+    graph: CompiledStateGraph[Any, Any, Any, Any],
+    question: str,
+    *,
+    decide: Callable[[Any], Any],
+    show: bool,
+    on_event: Callable[[Mapping[str, Any]], str | None],
+) -> dict[str, Any]:
+    """Run a graph to its end, asking the person each time it asks one.
+
+    Args:
+        graph: The graph, with a checkpointer.
+        question: What it is asked.
+        decide: Asks the person, and returns what resumes an interrupt of this value.
+        show: Whether to print the answer.
+        on_event: What to say of an event; None for nothing.
+    """
+    from langgraph.types import Command
+
+    config: RunnableConfig = {"configurable": {"thread_id": "1"}}
+    result = await follow(graph, {"question": question}, config, show=show, on_event=on_event)
+    while asked := result.get("__interrupt__"):
+        answers = {each.id: await asyncio.to_thread(decide, each.value) for each in asked}
+        given: Command[Any] = Command(resume=answers)
+        result = await follow(graph, given, config, show=show, on_event=on_event)
     return result
 
 

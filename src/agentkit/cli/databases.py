@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,15 +21,13 @@ from agentkit.cli.console import (
     QuietOption,
     common_event,
     err,
-    follow,
+    follow_to_end,
     no_event,
     out,
     print_failures,
 )
 
 if TYPE_CHECKING:
-    from langchain_core.runnables import RunnableConfig
-
     from agentkit.graphs.querying import QueryGraph
 
 _MOST_ROWS_SHOWN = 50
@@ -159,26 +156,14 @@ def _options(glossary: Path | None, *, approve: bool, rows: int, timeout: float)
 def _ask(graph: QueryGraph, question: str, *, language: str, as_json: bool, quiet: bool) -> None:
     """Run the graph and print what it answers."""
     on_event = no_event if quiet else _told
-    result = run_sync(lambda: _answer(graph, question, show=not as_json, on_event=on_event))
+    result = run_sync(
+        lambda: follow_to_end(graph, question, decide=_decided, show=not as_json, on_event=on_event)
+    )
     if as_json:
         kept = {key: result[key] for key in _KEPT}
         out.print_json(json.dumps(kept, ensure_ascii=False, default=str))
     else:
         _print_result(result, language=language)
-
-
-async def _answer(
-    graph: QueryGraph, question: str, *, show: bool, on_event: Callable[..., str | None]
-) -> dict[str, Any]:
-    """Run the graph to its end, asking the person each time it asks one."""
-    from langgraph.types import Command
-
-    config: RunnableConfig = {"configurable": {"thread_id": "1"}}
-    result = await follow(graph, {"question": question}, config, show=show, on_event=on_event)
-    while asked := result.get("__interrupt__"):
-        decided = await asyncio.to_thread(_decided, asked[0].value)
-        result = await follow(graph, Command(resume=decided), config, show=show, on_event=on_event)
-    return result
 
 
 def _decided(request: Mapping[str, Any]) -> dict[str, str]:

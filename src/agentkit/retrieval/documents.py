@@ -22,6 +22,11 @@ def document_id(document: Document) -> str:
     return hashlib.sha256(content).hexdigest()[:32]
 
 
+def document_of(node: Any) -> Document:
+    """A node of LlamaIndex as a document."""
+    return Document(id=node.node_id, page_content=node.get_content(), metadata=node.metadata)
+
+
 def annotate(document: Document, **values: Any) -> Document:
     """A copy of the document with these values added under agentkit's key.
 

@@ -22,7 +22,7 @@ from langchain_core.vectorstores import VectorStore, VectorStoreRetriever
 from typing_extensions import TypedDict
 
 from agentkit.errors import ConfigurationError, RetrievalError
-from agentkit.retrieval.documents import annotate
+from agentkit.retrieval.documents import annotate, document_of
 
 QueryKind: TypeAlias = Literal["question", "variant", "step_back", "sub_question", "hypothetical"]
 Filter: TypeAlias = Mapping[str, Any]
@@ -369,7 +369,7 @@ def _from_node(scored: Any) -> Any:
     node = getattr(scored, "node", None)
     if node is None:
         return scored
-    document = Document(id=node.node_id, page_content=node.get_content(), metadata=node.metadata)
+    document = document_of(node)
     return document if scored.score is None else annotate(document, score=float(scored.score))
 
 

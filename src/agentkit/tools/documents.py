@@ -86,14 +86,18 @@ def search_documents(
         documents = found[:k]
         shown = shortened(documents, max_chars)
         told = render_documents(shown) or "No passage was found."
-        artifact = {
-            "query": query,
-            "documents": [document_data(document) for document in documents],
-            "sources": [document_source(document) for document in documents],
-        }
+        artifact = {"query": query, **documents_data(documents)}
         return "\n".join([told, *(f"Not searched: {problem}" for problem in problems)]), artifact
 
     return make_tool(search, description, Search, name=name, untrusted=untrusted)
+
+
+def documents_data(documents: Sequence[Document]) -> dict[str, Any]:
+    """What documents are in an artifact: `documents` as plain data, and `sources`."""
+    return {
+        "documents": [document_data(document) for document in documents],
+        "sources": [document_source(document) for document in documents],
+    }
 
 
 def document_data(document: Document) -> dict[str, Any]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from langchain_core.documents import Document
 from langchain_core.tools import BaseTool, ToolException
 
 from agentkit._text import shortened
 from agentkit.errors import ConfigurationError, MissingExtraError
+from agentkit.retrieval.documents import document_of
 from agentkit.tools._making import Permission, make_tool
-from agentkit.tools.documents import document_data, document_source
+from agentkit.tools.documents import documents_data
 
 try:
     from llama_index.core.base.base_query_engine import BaseQueryEngine
@@ -69,12 +69,8 @@ def from_llama_index(
         text = shortened(output.content, max_chars)
         if output.is_error:
             raise ToolException(text or "The tool failed and does not say why.")
-        documents = [_document(node) for node in _nodes(output.raw_output)]
-        artifact = {
-            "documents": [document_data(document) for document in documents],
-            "sources": [document_source(document) for document in documents],
-        }
-        return text or "The tool returned nothing.", artifact
+        documents = [document_of(found.node) for found in _nodes(output.raw_output)]
+        return text or "The tool returned nothing.", documents_data(documents)
 
     reads = isinstance(tool, BaseQueryEngine | QueryEngineTool | RetrieverTool)
     return make_tool(
@@ -107,8 +103,3 @@ def _nodes(output: Any) -> Sequence[NodeWithScore]:
     """The nodes that a query engine answered from, or that a retriever found."""
     found = output if isinstance(output, list) else getattr(output, "source_nodes", None) or []
     return [item for item in found if isinstance(item, NodeWithScore)]
-
-
-def _document(found: NodeWithScore) -> Document:
-    node = found.node
-    return Document(id=node.node_id, page_content=node.get_content(), metadata=node.metadata)

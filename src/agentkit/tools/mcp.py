@@ -23,7 +23,7 @@ from typing_extensions import TypedDict
 
 from agentkit._sync import on_loop, run_sync
 from agentkit._text import shortened, well_formed
-from agentkit.errors import AgentkitError, ConfigurationError, MissingExtraError
+from agentkit.errors import AgentkitError, ConfigurationError, MCPServerError, MissingExtraError
 from agentkit.tools._making import Permission, make_tool
 
 try:
@@ -48,10 +48,6 @@ _MOST_SCHEMA_CHARS = 20_000
 _MOST_KEPT_CHARS = 1_000_000
 _TAKEN = frozenset({"config", "run_manager", "self"})
 """Names of arguments that LangChain passes to every tool, and so takes from a server's."""
-
-
-class MCPServerError(AgentkitError):
-    """An MCP server could not be reached, broke off, or answered what is no answer."""
 
 
 class MCPOptions(TypedDict, total=False):
