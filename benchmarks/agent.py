@@ -2,10 +2,10 @@
 
 All do the same task: the model calls a tool so many times, one call after the other, and then
 answers. The models are each library's own kind, and take no time to reply; LangChain's reports its
-tokens, as those of servers do. `create_agent` is
-LangChain's, bare; agentkit's agent is that with its limits, permissions, trace and bounds, as they
-are by default. One middleware that does nothing shows what LangChain takes for any. LlamaIndex's
-agent is async and smolagents' sync; the others are measured both ways.
+tokens, as those of servers do. `create_agent` is LangChain's, bare; agentkit's agent is that with
+its limits, permissions, trace and bounds, as they are by default. One middleware that does nothing
+shows what LangChain takes for any. LlamaIndex's agent is async and smolagents' sync; the others are
+measured both ways.
 
 The agents run in turn, in an order that is drawn anew in each round. A ratio is the median of the
 rounds' own ratios to `create_agent`: what slows the machine for a while slows both.
