@@ -316,6 +316,16 @@ async def test_a_graph_that_takes_messages_is_sent_the_last_ones_and_the_summary
     assert len(result["messages"]) < 25
 
 
+async def test_a_message_is_not_rewritten_for_a_graph_that_takes_messages():
+    script = Script("ok")
+    model = ScriptedChatModel(script)
+    graph = create_memory_chat(create_agent(model, []), model=model, checkpointer=InMemorySaver())
+    await ask(graph, "I am Ada.")
+    await ask(graph, "Who am I?")
+    assert [call.messages[-1].text for call in script.calls] == ["I am Ada.", "Who am I?"]
+    assert set(prompts_of(graph)) == {"memory.summarize", "memory.extract"}
+
+
 # -- the same message again, and two writers -------------------------------------------------------
 
 

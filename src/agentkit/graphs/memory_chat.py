@@ -227,6 +227,11 @@ class MemoryChatNodes:
     embeddings: Embeddings | str | None
     stores: RecentlyMade[Memories]
 
+    @property
+    def rewrites(self) -> bool:
+        """Whether the message is written to stand alone: a graph that is asked it sees no other."""
+        return self.graph is not None and self.graph.asks == "question"
+
     async def read_message(self, state: MemoryChatState, runtime: Runtime[Any]) -> dict[str, Any]:
         """Take the message, once; drop what is here twice or in the summary already."""
         settings = self.context.of_run(runtime)
@@ -292,7 +297,7 @@ class MemoryChatNodes:
 
     def before_reply(self, state: MemoryChatState, runtime: Runtime[Any]) -> list[str]:
         """Reply, and summarise beside it where the messages are many."""
-        reply = "reply" if self.graph is None else "stand_alone"
+        reply = "stand_alone" if self.rewrites else "reply"
         tried = any(failure["step"] == "summarize" for failure in state["failures"])
         beside = ["summarize"] if not tried and self._is_above(state, runtime) else []
         return [reply, *beside]
@@ -633,18 +638,19 @@ def create_memory_chat(
         UnknownPromptError: When `prompts` names one that this graph lacks.
     """
     graph = model_or_graph if isinstance(model_or_graph, CompiledStateGraph) else None
+    run = None if graph is None else GraphRun(graph)
     asks: list[Prompt[Any]] = [SUMMARIZE, EXTRACT]
-    if graph is not None:
-        asks, thinks = [STANDALONE, *asks], model or _model_of(graph)
-    else:
+    if run is None:
         asks, thinks = [REPLY, *asks], model_or_graph
         if model is not None:
             raise ConfigurationError(
                 "`model` is for a graph that replies; a chat model needs none."
             )
+    else:
+        asks, thinks = [*[STANDALONE] * (run.asks == "question"), *asks], model or _model_of(run)
     nodes = MemoryChatNodes(
         context=MemoryChatContext.built(asks, model=thinks, prompts=prompts, **defaults),
-        graph=None if graph is None else GraphRun(graph),
+        graph=run,
         embeddings=embeddings_at_hand(embeddings),
         stores=RecentlyMade(_MOST_STORES),
     )
@@ -710,8 +716,8 @@ async def _remembered(
     return await extracted(memories, settings, messages, user=settings.user, thread=thread)
 
 
-def _model_of(graph: Graph) -> Any:
-    schema = graph.context_schema
+def _model_of(run: GraphRun) -> Any:
+    schema = run.graph.context_schema
     if isinstance(schema, type) and issubclass(schema, GraphContext):
         return schema.defaults.chat_model
     return None
@@ -731,20 +737,20 @@ def _wired(
         node = Node(run)
         graph.add_node(str(node.name), node, input_schema=MemoryChatState, retry_policy=retry)
 
-    first_reply = "reply" if nodes.graph is None else "stand_alone"
-    replying = [first_reply, "summarize"]
+    replying = ["stand_alone" if nodes.rewrites else "reply", "summarize"]
     for run in (nodes.read_message, nodes.recall, nodes.make_room, nodes.summarize, nodes.remember):
         add(run)
     if nodes.graph is None:
         add(nodes.reply)
     else:
-        add(nodes.stand_alone)
         graph.add_node(
             "reply",
             nodes.reply_by_graph(nodes.graph.graph),
             input_schema=MemoryChatState,
             retry_policy=retry,
         )
+    if nodes.rewrites:
+        add(nodes.stand_alone)
         graph.add_edge("stand_alone", "reply")
     graph.add_edge(START, "read_message")
     graph.add_conditional_edges(
