@@ -1,6 +1,7 @@
 """A conversation that remembers its user across threads."""
 
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
@@ -180,6 +181,16 @@ async def test_deferred_extraction_needs_a_user():
     await ask(graph, "My cat is called Minka.")
     with pytest.raises(ConfigurationError, match="user"):
         await aremember(graph, thread(), memories_of(graph), context={"user": None})
+
+
+async def test_a_conversation_of_the_past_is_remembered_with_its_own_time():
+    clock = datetime(2023, 5, 8, tzinfo=UTC)
+    graph = chat(learning(), now=lambda: clock)
+    await ask(graph, "My cat is called Minka.", "1")
+    clock = datetime(2023, 6, 1, tzinfo=UTC)
+    result = await ask(graph, "Minka?", "2")
+    times = {memory["kind"]: memory["time"][:10] for memory in result["memories"]}
+    assert times == {"turn": "2023-05-08", "fact": "2023-05-08"}
 
 
 async def test_extraction_can_be_off():

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import pairwise
 from typing import Annotated, Any, Literal, NotRequired, TypeAlias, Unpack, cast
 from uuid import uuid4
@@ -57,6 +58,7 @@ from agentkit.memory.short_term import (
     without,
 )
 from agentkit.memory.summary import SUMMARIZE, RunningSummary
+from agentkit.memory.times import utc_now
 from agentkit.memory.window import is_system
 from agentkit.models import embeddings_at_hand
 from agentkit.prompts import Prompt, PromptOverrides
@@ -226,6 +228,7 @@ class MemoryChatNodes:
     graph: GraphRun | None
     embeddings: Embeddings | str | None
     stores: RecentlyMade[Memories]
+    now: Callable[[], datetime]
 
     @property
     def rewrites(self) -> bool:
@@ -388,7 +391,9 @@ class MemoryChatNodes:
 
     def _memories(self, runtime: Runtime[Any]) -> Memories:
         store = cast("BaseStore", runtime.store)
-        return self.stores.get(store, "memories", lambda: Memories(store, self.embeddings))
+        return self.stores.get(
+            store, "memories", lambda: Memories(store, self.embeddings, now=self.now)
+        )
 
     def _other(self, runtime: Runtime[Any]) -> int:
         """Tokens that a prompt has beside messages and summary."""
@@ -595,6 +600,7 @@ def create_memory_chat(
     prompts: PromptOverrides = None,
     retry: RetryPolicy | None = RETRY,
     turn_timeout: float = 60.0,
+    now: Callable[[], datetime] = utc_now,
     checkpointer: Checkpointer = None,
     store: BaseStore | None = None,
     name: str = "memory_chat",
@@ -624,6 +630,8 @@ def create_memory_chat(
         prompts: Overridden prompts: a mapping by name, or the path of a saved `PromptSet`.
         retry: How transient errors of the model are retried; None for not at all.
         turn_timeout: Seconds that a run waits for another one of the same thread.
+        now: Tells the time, in a time zone: when something was said, and what "last week" means.
+            Give another one to take in conversations of the past.
         checkpointer: A LangGraph checkpointer, which keeps conversations, each by its `thread_id`.
         store: A LangGraph store, which keeps what is remembered of users.
         name: The graph's name.
@@ -653,6 +661,7 @@ def create_memory_chat(
         graph=run,
         embeddings=embeddings_at_hand(embeddings),
         stores=RecentlyMade(_MOST_STORES),
+        now=now,
     )
     compiled = _wired(nodes, retry).compile(checkpointer=checkpointer, store=store, name=name)
     saves: Durability | None = "exit" if graph is None else None

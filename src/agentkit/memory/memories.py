@@ -22,7 +22,7 @@ from agentkit.memory.extraction import MESSAGE_CHARS, MemoryChanges, findings
 from agentkit.memory.forgetting import delete_thread, scrub
 from agentkit.memory.recalled import unmarked
 from agentkit.memory.records import Memory, MemoryKind, MemorySource, Record, readable
-from agentkit.memory.times import periods_in
+from agentkit.memory.times import periods_in, utc_now
 from agentkit.memory.transcripts import said
 from agentkit.memory.user_index import UserIndex
 from agentkit.models import embeddings_at_hand, identity_of, most_choices
@@ -60,7 +60,7 @@ class Memories:
         store: BaseStore,
         embeddings: str | Embeddings | None = None,
         *,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._store = store
         self._embeddings = embeddings_at_hand(embeddings)

@@ -6,7 +6,7 @@ import calendar
 import contextlib
 import re
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from agentkit.memory.user_index import Period
@@ -17,6 +17,11 @@ _MONTHS = "|".join(calendar.month_name[1:] + calendar.month_abbr[1:])
 _MONTH = re.compile(rf"\b({_MONTHS})\b", re.IGNORECASE)
 _VERB = re.compile(r"(may|march)", re.IGNORECASE)  # and no month, where it stands alone
 _START, _END = " (start)", " (end)"
+
+
+def utc_now() -> datetime:
+    """The time, in UTC."""
+    return datetime.now(UTC)
 
 
 def periods_in(question: str, *, now: datetime) -> list[Period]:
