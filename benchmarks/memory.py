@@ -1,21 +1,40 @@
-"""Which turns of long conversations reach a prompt: is the evidence of a question among them?
+"""Which turns of long conversations reach a prompt, and how well a model answers from them.
 
 The data are conversations of LoCoMo (Maharana et al., 2024): two people talk over months, and each
-question names the turns that hold its answer. Every turn is remembered word by word with its time,
-as `create_memory_chat` does it without a model; for each question the turns are taken, best first,
-that fit into a budget of tokens. Evidence recall is the share of a question's evidence turns among
-these, its mean over the questions. The peers, over the same turns and budget: the most recent
-turns, and BM25 (bm25s, stemmed).
+question names the turns that hold its answer.
+
+Without a model: every turn is remembered word by word with its time, as `create_memory_chat` does
+it, and for each question the turns are taken, best first, that fit into a budget of tokens.
+Evidence recall is the share of a question's evidence turns among these, its mean over the
+questions. The peers, over the same turns and budget: the most recent turns, and BM25 (bm25s,
+stemmed).
+
+With `--model` the questions are answered, by the same model in four ways: with the full history in
+the prompt; by `create_memory_chat` with a store; by LangChain's agent with
+`SummarizationMiddleware`; and with langmem's `asummarize_messages`. Each takes the conversation in
+once, exchange by exchange, the one speaker as the user and the other as the assistant; then each
+question is asked of what it knew at the end, apart from the others. The columns:
+
+- score: token F1 as LoCoMo has it, and of an unanswerable question whether it is said to be so; of
+  all questions, where one that failed has 0. Beside it the mean of each kind by itself.
+- evidence recall: the share of a question's evidence turns that stand word by word in the prompt.
+- prompt tokens: of the call that answers; other tokens: of the other calls for the question.
+- p50 s, p95 s: seconds of a question. They hold what waits for other questions, where
+  `--concurrency` is more than 1.
+- history tokens: of all calls while a conversation is taken in, prompts and replies: summaries,
+  and with `--extract-every` what agentkit finds worth remembering.
+- failed steps: what was gone on without; failed: questions that have no answer, because of an
+  error then or while the conversation was taken in.
+
+Tokens are those that the model reports, or else estimated. Recall, tokens and seconds are of the
+questions that were answered.
 """
 
+import argparse
 import asyncio
-import json
-import re
 import statistics
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,61 +44,15 @@ from langchain_core.messages import SystemMessage
 from langchain_core.messages.utils import count_tokens_approximately
 from langgraph.store.memory import InMemoryStore
 
+from agentkit import chat_model
 from agentkit.memory import Memories, Memory, MemorySource
+from benchmarks._locomo import Conversation, Turn, conversations
+from benchmarks._memory_answers import answers
+from benchmarks._memory_ways import WAYS
 from benchmarks._report import parser, report
 
-_SESSION = re.compile(r"session_(\d+)")
-_TIME = "%I:%M %p on %d %B, %Y"
 _USER = "user"
 _MOST = 200
-
-
-@dataclass(frozen=True)
-class Turn:
-    """What somebody said."""
-
-    id: str
-    text: str
-    time: datetime
-
-    @property
-    def line(self) -> str:
-        """The turn as a prompt shows it."""
-        return f"[{self.time:%Y-%m-%d}] {self.text}"
-
-
-@dataclass(frozen=True)
-class Conversation:
-    """A conversation, and questions with the ids of the turns that hold their answers."""
-
-    turns: Sequence[Turn]
-    questions: Sequence[tuple[str, Sequence[str]]]
-
-
-def conversations(folder: Path) -> list[Conversation]:
-    """The conversations of `locomo_open.json`, each with its questions that have evidence."""
-    content = json.loads((folder / "locomo_open.json").read_text(encoding="utf-8"))
-    return [_conversation(each) for each in content]
-
-
-def _conversation(content: dict[str, Any]) -> Conversation:
-    turns = [
-        _turn(said, datetime.strptime(content[f"{name}_date_time"], _TIME).replace(tzinfo=UTC))
-        for name, session in content.items()
-        if _SESSION.fullmatch(name)
-        for said in session
-    ]
-    known = {turn.id for turn in turns}
-    questions = [
-        (asked["question"], [each for each in asked["evidence"] if each in known])
-        for asked in content["qa"]
-    ]
-    return Conversation(turns, [each for each in questions if each[1]])
-
-
-def _turn(said: dict[str, Any], time: datetime) -> Turn:
-    picture = f" [shows {said['blip_caption']}]" if said.get("blip_caption") else ""
-    return Turn(said["dia_id"], f"{said['speaker']}: {said['text']}{picture}", time)
 
 
 def within(turns: Sequence[Turn], budget: int) -> set[str]:
@@ -115,7 +88,8 @@ class BM25:
 
     async def ranked(self, question: str) -> Sequence[Turn]:
         """The turns, the best first."""
-        found, _ = self._index.retrieve(self._words([question]), k=_MOST, show_progress=False)
+        most = min(_MOST, len(self._turns))
+        found, _ = self._index.retrieve(self._words([question]), k=most, show_progress=False)
         return [self._turns[place] for place in found[0]]
 
     def _words(self, texts: list[str]) -> Any:
@@ -160,11 +134,11 @@ async def measure(
         for conversation in given:
             way = make(conversation)
             await way.ranked("warm up")
-            for question, evidence in conversation.questions:
+            for question in filter(lambda asked: asked.evidence, conversation.questions):
                 started = time.perf_counter()
-                chosen = within(await way.ranked(question), budget)
+                chosen = within(await way.ranked(question.text), budget)
                 seconds.append(time.perf_counter() - started)
-                recalls.append(len(chosen & set(evidence)) / len(set(evidence)))
+                recalls.append(statistics.mean(turn.id in chosen for turn in question.evidence))
         rows.append(
             {
                 "turns": name,
@@ -178,17 +152,40 @@ async def measure(
 
 def main() -> None:
     options = parser(__doc__)
+    options.formatter_class = argparse.RawDescriptionHelpFormatter
     options.add_argument("--data", type=Path, required=True, help="the folder of the data")
-    options.add_argument("--budget", type=int, default=2_000, help="tokens of turns")
+    options.add_argument("--budget", type=int, default=2_000, help="tokens of a prompt")
+    options.add_argument("--model", help="a chat model that answers: provider:model, or local")
+    options.add_argument("--ways", nargs="+", choices=list(WAYS), help="all by default")
+    options.add_argument("--questions", type=int, help="how many of a conversation; all by default")
+    options.add_argument("--concurrency", type=int, default=1, help="questions at once")
+    options.add_argument("--extract-every", type=int, default=0, help="exchanges; 0 for never")
     given = options.parse_args()
     data = conversations(given.data)
+    (answered if given.model else recalled)(data, given)
+
+
+def recalled(data: Sequence[Conversation], given: argparse.Namespace) -> None:
+    """Report recall without a model."""
     rows = asyncio.run(measure(data, budget=given.budget))
     settings = {
         "budget": given.budget,
         "turns": sum(len(each.turns) for each in data),
-        "questions": sum(len(each.questions) for each in data),
+        "questions": sum(bool(question.evidence) for each in data for question in each.questions),
     }
     report("evidence in the prompt", rows, settings=settings, json_file=given.json)
+
+
+def answered(data: Sequence[Conversation], given: argparse.Namespace) -> None:
+    """Report answers, and what failed."""
+    names = ("budget", "ways", "questions", "concurrency", "extract_every")
+    options = {name: getattr(given, name) for name in names}
+    rows, errors = asyncio.run(answers(data, chat_model(given.model), **options))
+    settings = {"model": given.model, **options, "errors": errors}
+    report("answers about long conversations", rows, settings=settings, json_file=given.json)
+    for way, counts in errors.items():
+        for error, count in counts.items():
+            print(f"{way}: {count} x {error}")
 
 
 if __name__ == "__main__":
