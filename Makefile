@@ -54,7 +54,7 @@ constraints: ## Pin the newest versions that fit together
 	rm -rf .venv-constraints
 	$(PYTHON) -m venv .venv-constraints
 	.venv-constraints/bin/pip install --quiet --upgrade pip
-	.venv-constraints/bin/pip install --quiet --editable '.[all]' --group test --group lint --group bench
+	.venv-constraints/bin/pip install --quiet --editable '.[all]' --group test --group lint --group bench --group docs --group examples
 	.venv-constraints/bin/pip freeze --exclude-editable > constraints.txt
 	rm -rf .venv-constraints
 
@@ -74,7 +74,7 @@ $(VENV)/.demo: $(VENV)/.venv pyproject.toml $(CONSTRAINTS)
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.venv pyproject.toml $(CONSTRAINTS)
-	$(PIP) --editable '.[all]' --group test --group bench
+	$(PIP) --editable '.[all]' --group test --group bench --group examples
 	$(BIN)/agentkit local install --yes
 	@touch $@
 
