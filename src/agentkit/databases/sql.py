@@ -13,27 +13,32 @@ from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any, Self, TypeAlias, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine
-
 from agentkit._sync import run_sync
 from agentkit._text import shortened, well_formed
 from agentkit.databases.options import at_least, matches, patterns, seconds
 from agentkit.databases.reading import Reading, read_in_thread
 from agentkit.databases.results import QueryResult
 from agentkit.databases.schema import Column, Schema, Table
-from agentkit.databases.sql_engines import sql_engine
 from agentkit.databases.sql_guard import CheckedQuery, check_query
-from agentkit.databases.sql_reflection import reflected_tables
 from agentkit.errors import (
     AgentkitError,
     ConfigurationError,
     DatabaseError,
+    MissingExtraError,
     QueryError,
     QueryRefusedError,
     QueryTimeoutError,
 )
+
+try:
+    from sqlalchemy import URL, Connection, Engine, make_url
+    from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+    from sqlalchemy.ext.asyncio import AsyncEngine
+except ImportError as missing:
+    raise MissingExtraError("SQLDatabase", "sql") from missing
+
+from agentkit.databases.sql_engines import sql_engine
+from agentkit.databases.sql_reflection import reflected_tables
 
 Database: TypeAlias = "str | URL | Engine | AsyncEngine | SQLDatabase"
 Result = TypeVar("Result")
