@@ -482,6 +482,30 @@ def test_interrupts_of_two_parts_are_answered_by_their_ids(town):
     assert sorted(len(output["rows"]) for output in state["outputs"]["shop"]) == [0, 1]
 
 
+@pytest.mark.parametrize("decided", ["approve", "reject"])
+async def test_a_call_of_an_agent_is_approved_through_the_router(decided):
+    sent = []
+
+    def send(text: str) -> str:
+        """Send a text."""
+        sent.append(text)
+        return "sent"
+
+    calling = Reply(tool_calls=[{"name": "send", "args": {"text": "Hi"}}])
+    script = (
+        Script()
+        .when(CHOOSE, reply=choice(part("Send Hi.", "post")))
+        .when("Do what is asked", reply=[calling, "Done [1]."])
+    )
+    routes = [Route("post", create_tool_agent(ScriptedChatModel(script), [send]), "Letters.")]
+    graph = create_router(ScriptedChatModel(script), routes, checkpointer=InMemorySaver())
+    [wait] = (await graph.ainvoke({"question": "Send Hi."}, THREAD))["__interrupt__"]
+    assert (wait.value["name"], sent) == ("send", [])
+    state = await graph.ainvoke(Command(resume={wait.id: {"type": decided}}), THREAD)
+    assert state["answer"] == "Done [1]."
+    assert sent == (["Hi"] if decided == "approve" else [])
+
+
 # -- unsure, unknown -------------------------------------------------------------------------------
 
 UNSURE = part("Which bank?", "river", "money", confidence=0.3, clarification="Money or water?")
