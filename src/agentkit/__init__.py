@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from agentkit.databases.neo4j import Neo4jDatabase
     from agentkit.databases.neo4j_retriever import Neo4jRetriever
     from agentkit.databases.sql import SQLDatabase
+    from agentkit.display import show
     from agentkit.errors import AgentkitError
     from agentkit.graphs.fusion_rag import create_fusion_rag
     from agentkit.graphs.hyde_rag import create_hyde_rag
@@ -59,6 +60,7 @@ __all__ = [
     "embeddings",
     "ingest",
     "prompts_of",
+    "show",
 ]
 
 __getattr__, __dir__ = lazy_names(
@@ -89,5 +91,6 @@ __getattr__, __dir__ = lazy_names(
         "embeddings": "models",
         "ingest": "retrieval.ingestion",
         "prompts_of": "prompts",
+        "show": "display",
     },
 )
