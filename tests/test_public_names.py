@@ -36,7 +36,14 @@ def test_importing_a_graph_imports_no_extra():
 
 @pytest.mark.parametrize(
     "package",
-    ["agentkit", "agentkit.retrieval", "agentkit.local", "agentkit.tools", "agentkit.middleware"],
+    [
+        "agentkit",
+        "agentkit.retrieval",
+        "agentkit.local",
+        "agentkit.tools",
+        "agentkit.middleware",
+        "agentkit.evaluation.metrics",
+    ],
 )
 def test_every_public_name_can_be_imported(package):
     module = importlib.import_module(package)
@@ -48,7 +55,14 @@ def test_every_public_name_can_be_imported(package):
 
 
 @pytest.mark.parametrize(
-    "name", ["agentkit", "agentkit.retrieval", "agentkit.tools", "agentkit.middleware"]
+    "name",
+    [
+        "agentkit",
+        "agentkit.retrieval",
+        "agentkit.tools",
+        "agentkit.middleware",
+        "agentkit.evaluation.metrics",
+    ],
 )
 def test_what_is_imported_when_used_is_what_is_listed(name):
     listed = f"import {name} as p; print(*[n for n in dir(p) if n in p.__all__])"

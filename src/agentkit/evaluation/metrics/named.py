@@ -1,0 +1,97 @@
+"""Metrics by name, as a command line gives them."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+from agentkit.errors import ConfigurationError
+from agentkit.evaluation.metrics import answers, citations, judges, queries, retrieval, steps
+from agentkit.evaluation.scores import Metric
+
+READY: Mapping[str, Metric] = {
+    "exact_match": answers.exact_match,
+    "token_f1": answers.token_f1,
+    "contains": answers.contains,
+    "citation_correctness": citations.citation_correctness,
+    "citation_coverage": citations.citation_coverage,
+    "route_accuracy": steps.route_accuracy,
+}
+"""Metrics that need nothing more."""
+
+AT_K: Mapping[str, Callable[..., Metric]] = {
+    "recall": retrieval.recall,
+    "precision": retrieval.precision,
+    "mrr": retrieval.mrr,
+    "ndcg": retrieval.ndcg,
+    "hit_rate": retrieval.hit_rate,
+    "memory_recall": steps.memory_recall,
+}
+"""Metrics that look at the first k, as `recall@5`, or at all."""
+
+JUDGES: Mapping[str, Callable[..., Metric]] = {
+    "semantic_f1": judges.semantic_f1,
+    "groundedness": judges.groundedness,
+    "answer_relevance": judges.answer_relevance,
+    "context_precision": judges.context_precision,
+    "context_recall": judges.context_recall,
+}
+"""Metrics that ask a model."""
+
+_TOOLS = "tools_"
+_EXECUTION = "execution_accuracy"
+
+
+def names() -> list[str]:
+    """The names of the metrics, those at k without it."""
+    tools = [f"{_TOOLS}{match}" for match in steps.MATCHES]
+    return sorted([*READY, *AT_K, *JUDGES, *tools, _EXECUTION])
+
+
+def named_metric(spec: str, *, model: Any = None, database: Any = None) -> Metric:
+    """The metric of a name, such as `token_f1`, `recall@5` or `my_module:my_metric`.
+
+    Args:
+        spec: The name, or a module and what it calls a metric.
+        model: The model of a judge, or its spec.
+        database: The database of `execution_accuracy`.
+
+    Raises:
+        ConfigurationError: When there is none of that name, or what it needs is missing.
+    """
+    name, at, k = spec.partition("@")
+    if ":" in spec:
+        return _imported(spec)
+    if name in AT_K:
+        if at and not k.isdecimal():
+            raise ConfigurationError(f"A metric at k is {name}@5, for example; got {spec!r}.")
+        return AT_K[name](k=int(k) if at else None)
+    if spec in READY:
+        return READY[spec]
+    if spec in JUDGES:
+        return JUDGES[spec](model)
+    if spec.removeprefix(_TOOLS) in steps.MATCHES and spec.startswith(_TOOLS):
+        return steps.tool_trajectory(cast("steps.Match", spec.removeprefix(_TOOLS)))
+    if spec == _EXECUTION:
+        if database is None:
+            raise ConfigurationError(f"{_EXECUTION} needs the database that the queries are for.")
+        return queries.execution_accuracy(database)
+    near = difflib.get_close_matches(name, names(), n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise ConfigurationError(f"There is no metric {spec!r}.{hint} Metrics: {', '.join(names())}.")
+
+
+def _imported(spec: str) -> Metric:
+    module, _, name = spec.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigurationError(f"There is no metric {spec!r}: {error}.") from error
+    if inspect.isclass(found):
+        found = found()
+    if not callable(found):
+        raise ConfigurationError(f"{spec} is no metric: it cannot be called.")
+    return cast("Metric", found)
