@@ -42,6 +42,10 @@ class UnknownPromptError(AgentkitError, KeyError):
         return str(self.args[0])
 
 
+class PromptMismatchError(AgentkitError, ValueError):
+    """A tuned text was made for another prompt than the one that it is given to."""
+
+
 class PromptOutputError(AgentkitError):
     """A model's reply could not be read as the prompt's output, even after one repair."""
 

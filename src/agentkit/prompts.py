@@ -7,13 +7,15 @@ chat messages at run time and under optimisation, so what was tuned is what runs
 from __future__ import annotations
 
 import difflib
+import hashlib
 import json
 import re
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeAlias, TypeVar, cast
 from uuid import uuid4
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
@@ -25,6 +27,7 @@ from agentkit._text import shortened, well_formed
 from agentkit.errors import (
     ConfigurationError,
     InvalidInputError,
+    PromptMismatchError,
     UnknownPromptError,
 )
 
@@ -72,6 +75,11 @@ class PromptText:
     instructions: str
     demos: Sequence[Mapping[str, Any]] = ()
 
+    @property
+    def size(self) -> int:
+        """Characters of both."""
+        return len(self.instructions) + sum(len(as_text(demo)) for demo in self.demos)
+
 
 @dataclass(frozen=True)
 class Prompt(Generic[Output]):
@@ -85,6 +93,9 @@ class Prompt(Generic[Output]):
         output: `str` for plain text, or a pydantic model for structured output.
         demos: Worked examples, each a mapping of every input name and every output name (a
             model's fields, or `text`) to its value, shown as earlier turns.
+        standing: Whether its instructions stand in requests that an agent makes by itself, as a
+            system message or the description of a tool, and it is never asked alone. It shows
+            no demos.
 
     Raises:
         ConfigurationError: When there is no input, an input's name is taken, the output is of
@@ -96,6 +107,7 @@ class Prompt(Generic[Output]):
     inputs: Mapping[str, Any]
     output: type[Output]
     demos: Sequence[Mapping[str, Any]] = ()
+    standing: bool = False
 
     def __post_init__(self) -> None:
         if not _is_output(self.output):
@@ -139,6 +151,17 @@ class Prompt(Generic[Output]):
         if not issubclass(self.output, BaseModel):
             raise ConfigurationError(f"Prompt {self.name!r} returns text, which has no schema.")
         return schema_of(self.output)
+
+    @property
+    def takes_demos(self) -> bool:
+        """Whether it can show worked examples."""
+        return not self.standing and not self.inputs.keys() & {*self.output_fields}
+
+    @property
+    def fingerprint(self) -> str:
+        """Two short hashes: of what goes in and out by name, and of how it is worded."""
+        shape = json.dumps([self.name, [*self.inputs], [*self.output_fields]])
+        return f"{_short_hash(shape)}-{_short_hash(self.instructions)}"
 
     def using(self, prompts: PromptSet | None) -> Prompt[Output]:
         """This prompt with the text that a prompt set has for it, if it has one."""
@@ -261,25 +284,70 @@ class Prompt(Generic[Output]):
         return re.sub(rf"<(?=\s*/?\s*(?:{names})\b)", "&lt;", text, flags=re.IGNORECASE)
 
 
+@dataclass(frozen=True)
+class Tuning:
+    """How the texts of a prompt set came about.
+
+    Args:
+        graph: The name of the graph that they were tuned in.
+        fingerprints: Of the prompts that they were tuned for, as the code declares them, by name.
+        optimizer: The optimiser.
+        settings: What it was set to, its seed and budget included.
+        model: The model that answered.
+        metric: The metric.
+        data: A fingerprint of the examples.
+        scores: What was measured on held-out examples.
+        date: When, by ISO 8601.
+    """
+
+    graph: str
+    fingerprints: Mapping[str, str]
+    optimizer: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    model: str = ""
+    metric: str = ""
+    data: str = ""
+    scores: Mapping[str, Any] = field(default_factory=dict)
+    date: str = ""
+
+
+OnMismatch: TypeAlias = Literal["error", "warn", "ignore"]
+
+
 class PromptSet(Mapping[str, PromptText]):
     """The tuned texts of prompts, by prompt name; what is saved and loaded.
 
     Args:
         texts: For each name a `Prompt`, a `PromptText`, its instructions as a string, or a
             mapping with `instructions` and `demos`.
+        tuning: How they came about, where they were tuned.
+        on_mismatch: What to do when a graph's prompts are worded otherwise than those that the
+            texts were tuned for.
 
     Raises:
         ConfigurationError: When a value is none of these.
     """
 
-    def __init__(self, texts: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        texts: Mapping[str, Any] | None = None,
+        *,
+        tuning: Tuning | None = None,
+        on_mismatch: OnMismatch = "warn",
+    ) -> None:
         if not isinstance(texts, Mapping | None) or not all(
             isinstance(n, str) for n in texts or ()
         ):
             raise ConfigurationError(
                 f"Prompts are a mapping from names to texts; got {shortened(repr(texts))}."
             )
+        if on_mismatch not in ("error", "warn", "ignore"):
+            raise ConfigurationError(
+                f"on_mismatch is 'error', 'warn' or 'ignore'; got {on_mismatch!r}."
+            )
         self._texts = {name: _prompt_text(name, text) for name, text in (texts or {}).items()}
+        self.tuning = tuning
+        self._on_mismatch = on_mismatch
 
     @classmethod
     def of(cls, prompts: PromptOverrides) -> PromptSet:
@@ -306,11 +374,17 @@ class PromptSet(Mapping[str, PromptText]):
         """Both sets together; the other's texts win."""
         return PromptSet({**self._texts, **other}) if other else self
 
-    def check(self, known: Iterable[str]) -> PromptSet:
-        """This set, when every name in it is known.
+    def check(self, known: Iterable[str] | Mapping[str, Prompt[Any]]) -> PromptSet:
+        """This set, when every name in it is known, and known prompts are what it was tuned for.
+
+        Args:
+            known: The names, or the prompts by name as the code declares them.
 
         Raises:
-            UnknownPromptError: Otherwise, with the known names.
+            UnknownPromptError: When a name is not among the known ones, with these.
+            PromptMismatchError: When a text was tuned for a prompt with other inputs or outputs;
+                with `on_mismatch="error"` also for one that was worded otherwise, which else is
+                a warning.
         """
         names = sorted(known)
         for name in self._texts:
@@ -320,7 +394,35 @@ class PromptSet(Mapping[str, PromptText]):
                 raise UnknownPromptError(
                     f"There is no prompt {name!r} here.{hint} Known: {', '.join(names) or 'none'}."
                 )
+        if self.tuning is not None and isinstance(known, Mapping):
+            self._check_tuned_for(known, self.tuning)
         return self
+
+    def _check_tuned_for(self, known: Mapping[str, Prompt[Any]], tuning: Tuning) -> None:
+        reworded = []
+        for name in self._texts:
+            shape, _, wording = tuning.fingerprints.get(name, "").partition("-")
+            if not shape:
+                continue
+            here, _, worded = known[name].fingerprint.partition("-")
+            if here != shape:
+                raise PromptMismatchError(
+                    f"The text of prompt {name!r} was tuned for other inputs or outputs than it "
+                    f"has here ({', '.join(known[name].inputs)} → "
+                    f"{', '.join(known[name].output_fields)}). Tune it again for this version."
+                )
+            if worded != wording:
+                reworded.append(name)
+        if not reworded or self._on_mismatch == "ignore":
+            return
+        told = (
+            f"The prompts {', '.join(reworded)} are worded otherwise here than when they were "
+            f"tuned ({tuning.date}, graph {tuning.graph!r}). Evaluate the tuned texts again, or "
+            "load them with on_mismatch='ignore'."
+        )
+        if self._on_mismatch == "error":
+            raise PromptMismatchError(told)
+        warnings.warn(told, stacklevel=4)
 
     def save(self, path: str | Path) -> None:
         """Write the set as JSON, all or nothing.
@@ -329,9 +431,10 @@ class PromptSet(Mapping[str, PromptText]):
             ConfigurationError: When a demo holds a value that JSON cannot hold, or the file
                 cannot be written.
         """
-        content = {
+        content: dict[str, Any] = {
             "format": _FORMAT,
             "version": _FORMAT_VERSION,
+            **({} if self.tuning is None else {"tuning": asdict(self.tuning)}),
             "prompts": {
                 name: {"instructions": text.instructions, "demos": list(text.demos)}
                 for name, text in self._texts.items()
@@ -353,8 +456,13 @@ class PromptSet(Mapping[str, PromptText]):
             partial.unlink(missing_ok=True)
 
     @classmethod
-    def load(cls, path: str | Path) -> PromptSet:
+    def load(cls, path: str | Path, *, on_mismatch: OnMismatch = "warn") -> PromptSet:
         """Read what `save` wrote.
+
+        Args:
+            path: The file.
+            on_mismatch: What a graph does that is given the set, where its prompts are worded
+                otherwise than those that the texts were tuned for.
 
         Raises:
             ConfigurationError: When the file is missing, is not a prompt set, or is of a newer
@@ -373,7 +481,8 @@ class PromptSet(Mapping[str, PromptText]):
             )
         if not isinstance(content.get("prompts"), dict):
             raise ConfigurationError(f"{path} holds no prompts: it needs a mapping 'prompts'.")
-        return cls(content["prompts"])
+        tuning = _tuning(path, content.get("tuning"))
+        return cls(content["prompts"], tuning=tuning, on_mismatch=on_mismatch)
 
 
 PromptOverrides: TypeAlias = PromptSet | Mapping[str, Any] | str | Path | None
@@ -428,6 +537,25 @@ def _prompt_text(name: str, text: Any) -> PromptText:
         f"The text of prompt {name!r} is its instructions, or a mapping with 'instructions' and "
         f"'demos'; got {shortened(repr(text))}."
     )
+
+
+def _tuning(path: str | Path, told: Any) -> Tuning | None:
+    if told is None:
+        return None
+    names = {each.name for each in fields(Tuning)}
+    try:
+        tuning = Tuning(**{name: value for name, value in told.items() if name in names})
+    except (AttributeError, TypeError) as error:
+        raise ConfigurationError(
+            f"{path} does not tell how it was tuned as it should: {error}"
+        ) from error
+    if isinstance(tuning.fingerprints, Mapping):
+        return tuning
+    raise ConfigurationError(f"{path} needs a mapping of 'fingerprints' in 'tuning'.")
+
+
+def _short_hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _is_output(output: Any) -> bool:

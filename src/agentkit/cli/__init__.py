@@ -8,12 +8,23 @@ from typing import Annotated
 
 import typer
 
-from agentkit.cli import agent, chat, databases, documents, installation, mcp, start, view
+from agentkit.cli import (
+    agent,
+    chat,
+    databases,
+    documents,
+    installation,
+    mcp,
+    optimization,
+    prompts,
+    start,
+    view,
+)
 from agentkit.cli.console import out, print_error
 from agentkit.errors import AgentkitError
 
 _DEBUG = "AGENTKIT_DEBUG"
-_ASK, _SERVE, _SET_UP = "Ask", "Serve", "Set up"
+_ASK, _SERVE, _TUNE, _SET_UP = "Ask", "Serve", "Tune", "Set up"
 
 app = typer.Typer(
     name="agentkit",
@@ -45,6 +56,8 @@ app.command(rich_help_panel=_SERVE)(mcp.mcp)
 app.command(rich_help_panel=_SET_UP)(start.init)
 app.command(rich_help_panel=_SET_UP)(installation.graphs)
 app.command(rich_help_panel=_SET_UP)(installation.doctor)
+app.command(rich_help_panel=_TUNE)(optimization.optimize)
+app.add_typer(prompts.prompts, name="prompts", no_args_is_help=True, rich_help_panel=_TUNE)
 app.add_typer(installation.local, name="local", no_args_is_help=True, rich_help_panel=_SET_UP)
 
 

@@ -44,6 +44,9 @@ class GraphContext(BaseModel):
     declared_prompts: ClassVar[Mapping[str, Prompt[Any]]] = {}
     """The prompts of the graph, by name, as it was built."""
 
+    own_prompts: ClassVar[Mapping[str, Prompt[Any]]] = {}
+    """The same prompts as the code declares them, without what they were overridden by."""
+
     defaults: ClassVar[GraphContext]
     """The settings of a run that overrides none."""
 
@@ -73,6 +76,7 @@ class GraphContext(BaseModel):
         Raises:
             ConfigurationError: When a default is not a value of its field.
             UnknownPromptError: When `prompts` among the defaults names one that the graph lacks.
+            PromptMismatchError: When it was tuned for other prompts.
         """
         declared = {prompt.name: prompt for prompt in asks}
         overrides = PromptSet.of(defaults.get("prompts")).check(declared)
@@ -87,6 +91,7 @@ class GraphContext(BaseModel):
         schema.declared_prompts = {
             name: prompt.using(overrides) for name, prompt in declared.items()
         }
+        schema.own_prompts = declared
         schema.models = RecentlyMade(_MODELS_KEPT)
         schema.defaults = schema()
         _ = schema.defaults.chat_model  # a model that cannot be made is told now, not in a run
@@ -128,7 +133,7 @@ class GraphContext(BaseModel):
             UnknownPromptError: When the run names a prompt that the graph lacks.
         """
         built = PromptSet(self.declared_prompts)
-        return built | PromptSet.of(self.prompts).check(self.declared_prompts)
+        return built | PromptSet.of(self.prompts).check(self.own_prompts)
 
     @functools.cached_property
     def fingerprint(self) -> str:

@@ -144,12 +144,14 @@ INSTRUCTIONS = Prompt(
     "not be done.",
     {"task": str},
     str,
+    standing=True,
 )
 
 
 def description_prompt(tool: BaseTool) -> Prompt[str]:
     """A tool's description as a prompt, `agent.tool.NAME`, which can be overridden and tuned."""
-    return Prompt(f"agent.tool.{tool.name}", tool.description or tool.name, {"task": str}, str)
+    told = tool.description or tool.name
+    return Prompt(f"agent.tool.{tool.name}", told, {"task": str}, str, standing=True)
 
 
 class Conversation:

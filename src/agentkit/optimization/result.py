@@ -1,0 +1,115 @@
+"""What an optimisation found, and whether that is an improvement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from agentkit.evaluation.statistics import Comparison, Interval
+from agentkit.optimization.calls import Spent
+from agentkit.prompts import PromptSet
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """The scores on the examples that nothing was learnt from.
+
+    Args:
+        scores: One for each example.
+        interval: The mean, and its bootstrap interval.
+    """
+
+    scores: Sequence[float]
+    interval: Interval
+
+    @property
+    def mean(self) -> float:
+        """The mean of the scores."""
+        return self.interval.mean
+
+    def __str__(self) -> str:
+        return f"{self.mean:.3f} ({self.interval.low:.3f} to {self.interval.high:.3f})"
+
+
+@dataclass(frozen=True)
+class Optimization:
+    """What an optimisation found.
+
+    Args:
+        prompts: The texts to use: those that were found where they are shown to be better, else
+            those that it began with.
+        candidate: The texts that were found.
+        improved: Whether they are shown to be better on held-out examples.
+        verdict: That in words.
+        before: The held-out scores of the texts that it began with.
+        after: Those of the texts that were found; None where these were not scored.
+        comparison: The two, example by example; None where there is nothing to compare.
+        spent: What all of it took.
+        estimate: What it was expected to take before it started.
+        seconds: How long it took.
+        growth: Characters of each prompt's instructions and demos, before and after.
+        notes: What else should be known: leaks, runs that failed, a budget that was too small.
+    """
+
+    prompts: PromptSet
+    candidate: PromptSet
+    improved: bool
+    verdict: str
+    before: HeldOut
+    after: HeldOut | None
+    comparison: Comparison | None
+    spent: Spent
+    estimate: Spent
+    seconds: float
+    growth: Mapping[str, tuple[int, int]]
+    notes: Sequence[str] = field(default_factory=tuple)
+
+    def save(self, path: str | Path) -> None:
+        """Write the texts to use as JSON; `PromptSet.load` reads them with no DSPy installed.
+
+        Raises:
+            ConfigurationError: When they cannot be written.
+        """
+        self.prompts.save(path)
+
+    def as_json(self) -> dict[str, Any]:
+        """The figures, as JSON can hold them."""
+        return {
+            "improved": self.improved,
+            "verdict": self.verdict,
+            "before": _as_json(self.before),
+            "after": None if self.after is None else _as_json(self.after),
+            "p_value": None if self.comparison is None else self.comparison.p_value,
+            "calls": self.spent.calls,
+            "calls_made": self.spent.made,
+            "input_tokens": self.spent.input_tokens,
+            "output_tokens": self.spent.output_tokens,
+            "cost": self.spent.cost,
+            "estimated_calls": self.estimate.calls,
+            "seconds": round(self.seconds, 3),
+            "growth": {name: list(sizes) for name, sizes in self.growth.items()},
+            "notes": list(self.notes),
+        }
+
+    def __str__(self) -> str:
+        lines = [self.verdict, f"held out before: {self.before}"]
+        if self.after is not None:
+            lines.append(f"held out after:  {self.after}")
+        lines.append(f"took {self.spent}, {self.seconds:.1f} s")
+        lines += [
+            f"{name}: {before:,} → {after:,} characters"
+            for name, (before, after) in self.growth.items()
+            if before != after
+        ]
+        return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
+
+
+def _as_json(held_out: HeldOut) -> dict[str, Any]:
+    return {
+        "mean": held_out.mean,
+        "low": held_out.interval.low,
+        "high": held_out.interval.high,
+        "n": len(held_out.scores),
+    }

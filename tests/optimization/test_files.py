@@ -1,0 +1,211 @@
+"""Putting saved prompts to use and taking them back, by code and by command."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from agentkit import PromptSet
+from agentkit.cli import app
+from agentkit.errors import ConfigurationError, PromptMismatchError
+from agentkit.graphs.context import GraphContext
+from agentkit.optimization.files import apply_prompts, roll_back_prompts
+from agentkit.prompts import Prompt, Tuning
+
+TELL = Prompt("test.tell", "Tell.", {"topic": str}, str)
+APP = """
+from agentkit import create_rag
+from agentkit.testing import ScriptedChatModel, Script
+from langchain_core.documents import Document
+from langchain_core.retrievers import BaseRetriever
+
+class Shelf(BaseRetriever):
+    def _get_relevant_documents(self, query, *, run_manager):
+        return [Document("Oslo is the capital of Norway.", id="1")]
+
+def reply(messages):
+    return "Oslo [1]." if "Name it" in messages[0].text else "Perhaps Oslo [1]."
+
+graph = create_rag(ScriptedChatModel(Script(reply)), Shelf(), rewrite=(), answer="generative")
+def is_oslo(example, output):
+    return output["answer"] == "Oslo [1]."
+"""
+
+
+def saved(path, text, **fields):
+    tuning = Tuning("g", {"test.tell": TELL.fingerprint}, "gepa", **fields) if fields else None
+    PromptSet({"test.tell": text}, tuning=tuning).save(path)
+    return path
+
+
+def text_of(path):
+    return PromptSet.load(path)["test.tell"].instructions
+
+
+class TestFiles:
+    def test_what_was_applied_can_be_rolled_back_step_by_step(self, tmp_path):
+        target = tmp_path / "prompts.json"
+        first, second, third = (saved(tmp_path / f"{n}.json", f"Text {n}.") for n in "123")
+
+        assert apply_prompts(first, target) is None
+        apply_prompts(second, target)
+        kept = apply_prompts(third, target)
+        assert text_of(target) == "Text 3."
+        assert text_of(kept) == "Text 2."
+        roll_back_prompts(target)
+        assert text_of(target) == "Text 2."
+        roll_back_prompts(target)
+        assert text_of(target) == "Text 1."
+        with pytest.raises(ConfigurationError, match="no prompts from before"):
+            roll_back_prompts(target)
+
+    def test_what_is_no_prompt_set_is_not_overwritten(self, tmp_path):
+        target = tmp_path / "notes.json"
+        target.write_text("{}")
+        with pytest.raises(ConfigurationError, match="not a prompt set"):
+            apply_prompts(saved(tmp_path / "new.json", "New."), target)
+
+        assert target.read_text() == "{}"
+
+    def test_a_set_for_other_prompts_is_not_applied(self, tmp_path):
+        source = saved(tmp_path / "new.json", "New.", date="2026-01-01")
+        reworded = Prompt("test.tell", "Tell all.", {"topic": str}, str)
+        reshaped = Prompt("test.tell", "Tell.", {"subject": str}, str)
+
+        with pytest.raises(PromptMismatchError, match="worded otherwise here"):
+            apply_prompts(source, tmp_path / "p.json", known={"test.tell": reworded})
+        with pytest.raises(PromptMismatchError, match="other inputs or outputs"):
+            apply_prompts(
+                source,
+                tmp_path / "p.json",
+                known={"test.tell": reshaped},
+                on_mismatch="ignore",
+            )
+        apply_prompts(
+            source, tmp_path / "p.json", known={"test.tell": reworded}, on_mismatch="ignore"
+        )
+
+
+class TestTuning:
+    def test_it_is_kept_in_the_file(self, tmp_path):
+        path = saved(tmp_path / "p.json", "New.", scores={"before": 0.1}, settings={"seed": 3})
+        tuning = PromptSet.load(path).tuning
+
+        assert tuning.optimizer == "gepa"
+        assert tuning.scores == {"before": 0.1}
+        assert tuning.settings == {"seed": 3}
+
+    def test_what_a_later_version_adds_is_passed_over(self, tmp_path):
+        path = saved(tmp_path / "p.json", "New.", date="today")
+        content = json.loads(path.read_text())
+        content["tuning"]["mood"] = "good"
+        path.write_text(json.dumps(content))
+
+        assert PromptSet.load(path).tuning.date == "today"
+
+    @pytest.mark.parametrize("told", [[], {"graph": "g"}, {"graph": 1, "fingerprints": 2}])
+    def test_one_that_is_none_is_refused(self, told, tmp_path):
+        path = saved(tmp_path / "p.json", "New.")
+        path.write_text(json.dumps({**json.loads(path.read_text()), "tuning": told}))
+        with pytest.raises(ConfigurationError, match=r"tuned as it should|'fingerprints'"):
+            PromptSet.load(path)
+
+    def test_a_graph_warns_of_a_set_for_prompts_that_were_worded_otherwise(self, tmp_path):
+        path = saved(tmp_path / "p.json", "New.", date="2026-01-01")
+        reworded = Prompt("test.tell", "Tell all.", {"topic": str}, str)
+
+        with pytest.warns(UserWarning, match="Evaluate the tuned texts again"):
+            GraphContext.built([reworded], model="local", prompts=PromptSet.load(path))
+        with pytest.raises(PromptMismatchError):
+            GraphContext.built([reworded], prompts=PromptSet.load(path, on_mismatch="error"))
+        GraphContext.built([reworded], prompts=PromptSet.load(path, on_mismatch="ignore"))
+
+    def test_a_graph_built_with_tuned_prompts_is_what_they_were_tuned_for(self, tmp_path):
+        path = saved(tmp_path / "p.json", "New.", date="2026-01-01")
+        schema = GraphContext.built([TELL], prompts=path)
+
+        assert schema(prompts=path).prompt_set["test.tell"].instructions == "New."
+
+    def test_another_choice_than_the_three_is_refused(self):
+        with pytest.raises(ConfigurationError, match="'error', 'warn' or 'ignore'"):
+            PromptSet({}, on_mismatch="shout")
+
+
+@pytest.fixture
+def workspace(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "app.py").write_text(APP)
+    (tmp_path / "langgraph.json").write_text(json.dumps({"graphs": {"rag": "./app.py:graph"}}))
+    rows = [{"question": f"Capital of Norway, time {n}?"} for n in range(40)]
+    (tmp_path / "data.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    return tmp_path
+
+
+def run(*words):
+    return CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
+
+
+class TestCommands:
+    def test_show_a_file_and_a_graph(self, workspace):
+        path = saved(workspace / "p.json", "[bold]New.", date="2026-01-01")
+        shown = run("prompts", "show", path).stdout
+
+        assert "optimizer: gepa" in shown
+        assert "test.tell 10 characters" in shown
+        assert "[bold]New." in shown
+        assert "rag.answer" in run("prompts", "show", "--graph", "rag").stdout
+        told = json.loads(run("prompts", "show", path, "--json").stdout)
+        assert told["tuning"]["date"] == "2026-01-01"
+
+    def test_show_needs_something_to_show(self, workspace):
+        with pytest.raises(ConfigurationError, match="with --graph"):
+            run("prompts", "show")
+
+    def test_diff_two_files_and_a_graph(self, workspace):
+        one, two = saved(workspace / "1.json", "Tell.\nAll."), saved(workspace / "2.json", "Tell.")
+        assert "-All." in run("prompts", "diff", one, two).stdout
+
+        PromptSet({"rag.answer": "Say it."}).save(workspace / "3.json")
+        shown = run("prompts", "diff", "3.json", "--graph", "rag").stdout
+        assert "+Say it." in shown
+        assert "rag.combine" not in shown
+
+    def test_apply_and_roll_back(self, workspace):
+        for number in "12":
+            PromptSet({"rag.answer": f"Text {number}."}).save(workspace / f"{number}.json")
+            run("prompts", "apply", f"{number}.json", "prompts.json", "--graph", "rag")
+        assert PromptSet.load("prompts.json")["rag.answer"].instructions == "Text 2."
+        run("prompts", "rollback", "prompts.json")
+        assert PromptSet.load("prompts.json")["rag.answer"].instructions == "Text 1."
+
+    def test_optimize_saves_what_it_proved_and_goes_on_for_nothing(self, workspace):
+        words = ["optimize", "rag", "data.jsonl", "--metric", "app:is_oslo", "-o", "prompts.json"]
+        words += ["--optimizer", "gepa-light", "--calls", "2000", "--prompt", "rag.answer"]
+        words += ["--setting", "max_metric_calls=60", "--json"]
+        (workspace / "app.py").write_text(APP.replace('"Perhaps Oslo [1]."', WRITES))
+        told = json.loads(run(*words).stdout)
+
+        assert told["improved"]
+        assert told["calls_made"] > 0
+        found = PromptSet.load("prompts.json")
+        assert found["rag.answer"].instructions == "Name it, and cite it as [1]."
+        assert found.tuning.optimizer == "gepa-light"
+        assert json.loads(run(*words).stdout)["calls_made"] == 0
+
+    @pytest.mark.parametrize(
+        ("changed", "told"),
+        [
+            ({"--calls": None}, "Give a budget"),
+            ({"--metric": "app:nothing"}, "no metric 'app:nothing'"),
+            ({"--metric": "app:graph"}, "is no function"),
+            ({"--setting": "seed"}, "name=value"),
+        ],
+    )
+    def test_what_cannot_work_is_told(self, workspace, changed, told):
+        given = {"--metric": "app:is_oslo", "-o": "p.json", "--calls": "100", **changed}
+        words = [word for pair in given.items() if pair[1] for word in pair]
+        with pytest.raises(ConfigurationError, match=told):
+            run("optimize", "rag", "data.jsonl", *words)
+
+
+WRITES = '"```\\nName it, and cite it as [1].\\n```" if "```" in messages[-1].text else "Perhaps."'
