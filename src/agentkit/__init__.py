@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from agentkit.graphs.text_to_sql import create_text_to_sql
     from agentkit.graphs.tool_agent import create_tool_agent
     from agentkit.models import chat_model, embeddings
+    from agentkit.optimization.optimizing import aoptimize, optimize
     from agentkit.prompts import Prompt, PromptSet, prompts_of
     from agentkit.retrieval.index import Index
     from agentkit.retrieval.ingestion import aingest, ingest
@@ -48,6 +49,7 @@ __all__ = [
     "SQLDatabase",
     "Source",
     "aingest",
+    "aoptimize",
     "chat_model",
     "create_fusion_rag",
     "create_hyde_rag",
@@ -59,6 +61,7 @@ __all__ = [
     "create_tool_agent",
     "embeddings",
     "ingest",
+    "optimize",
     "prompts_of",
     "show",
 ]
@@ -79,6 +82,7 @@ __getattr__, __dir__ = lazy_names(
         "SQLDatabase": "databases.sql",
         "Source": "retrieval.sources",
         "aingest": "retrieval.ingestion",
+        "aoptimize": "optimization.optimizing",
         "chat_model": "models",
         "create_fusion_rag": "graphs.fusion_rag",
         "create_hyde_rag": "graphs.hyde_rag",
@@ -90,6 +94,7 @@ __getattr__, __dir__ = lazy_names(
         "create_tool_agent": "graphs.tool_agent",
         "embeddings": "models",
         "ingest": "retrieval.ingestion",
+        "optimize": "optimization.optimizing",
         "prompts_of": "prompts",
         "show": "display",
     },

@@ -197,7 +197,7 @@ class TestCommands:
         [
             ({"--calls": None}, "Give a budget"),
             ({"--metric": "app:nothing"}, "no metric 'app:nothing'"),
-            ({"--metric": "app:graph"}, "is no function"),
+            ({"--metric": "app:graph"}, "cannot be called"),
             ({"--setting": "seed"}, "name=value"),
         ],
     )

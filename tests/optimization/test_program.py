@@ -1,7 +1,6 @@
 """A graph as a DSPy program."""
 
 import copy
-from typing import TypedDict
 
 import dspy
 import pytest
@@ -13,13 +12,17 @@ from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, StateGraph
 from pydantic import BaseModel
+from typing_extensions import TypedDict
 
 from agentkit import (
     LadybugDatabase,
     Prompt,
     PromptSet,
+    Route,
     SQLDatabase,
+    create_memory_chat,
     create_rag,
+    create_router,
     create_text_to_cypher,
     create_text_to_sql,
     create_tool_agent,
@@ -263,6 +266,30 @@ def cypher(tmp_path):
     return made, "cypher.draft", "Ada."
 
 
+def router(tmp_path):
+    def answer(_):
+        return {"answer": "Oslo."}
+
+    class Answered(TypedDict):
+        question: str
+        answer: str
+
+    graph = StateGraph(Answered)
+    graph.add_node("answer", answer)
+    graph.add_edge(START, "answer")
+    chosen = {"question": "it", "routes": ["all"], "confidence": 0.9, "clarification": ""}
+    script = Script().when("Say which route answers", reply={"parts": [chosen]})
+    made = create_router(ScriptedChatModel(script), [Route("all", graph.compile(), "All.")])
+    return made, "router.choose", "Oslo."
+
+
+def memory_chat():
+    def reply(messages):
+        return "Oslo." if "terse" in messages[0].text else "It may be Oslo."
+
+    return create_memory_chat(ScriptedChatModel(Script(reply)))
+
+
 def agent(*, checkpointer=None):
     @tool
     def population(city: str) -> str:
@@ -293,7 +320,7 @@ def tuned(graph, optimizer, answer, **options):
 
 
 class TestAgentkitsGraphs:
-    @pytest.mark.parametrize("kind", [rag, sql, cypher], ids=["rag", "sql", "cypher"])
+    @pytest.mark.parametrize("kind", [rag, sql, cypher, router])
     def test_each_has_its_prompts_and_takes_demos_from_good_runs(self, kind, tmp_path):
         graph, prompt, answer = kind() if kind is rag else kind(tmp_path)
 
@@ -343,6 +370,18 @@ class TestAgentkitsGraphs:
 
         assert set(found.candidate) == {"agent.instructions", "agent.tool.population"}
         assert found.candidate["agent.instructions"].instructions == "Be terse."
+        assert (found.before.mean, found.after.mean) == (0.0, 1.0)
+
+    @pytest.mark.parametrize("optimizer", ["gepa", "gepa-light"])
+    def test_a_chats_instructions_can_be_written(self, optimizer):
+        def write(messages):
+            is_json = "JSON" in "\n".join(m.text for m in messages)
+            return '{"new_instruction": "Be terse."}' if is_json else "```\nBe terse.\n```"
+
+        writer = ScriptedChatModel(write)
+        found = tuned(memory_chat(), optimizer, "Oslo.", writer=writer, shares=(2, 2, 2))
+
+        assert found.candidate["memory.reply"].instructions == "Be terse."
         assert (found.before.mean, found.after.mean) == (0.0, 1.0)
 
     def test_demos_are_nothing_for_an_agent(self):

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,7 +22,7 @@ def optimize(
     dataset: Annotated[Path, typer.Argument(help="The examples: JSONL, CSV, a BEIR folder.")],
     *,
     metric: Annotated[
-        str, typer.Option(help="The metric: one of agentkit's by name, or module:function.")
+        str, typer.Option(help="The metric: token_f1, recall@5, …, or module:function.")
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Where to save the prompts.")],
     calls: Annotated[int | None, typer.Option(help="The budget in calls of models.")] = None,
@@ -39,6 +37,9 @@ def optimize(
     ] = "bootstrap",
     writer: Annotated[
         str | None, typer.Option(help="The model that writes instructions: provider:model.")
+    ] = None,
+    judge: Annotated[
+        str | None, typer.Option(help="The model of a metric that asks one: provider:model.")
     ] = None,
     prompt: Annotated[
         list[str] | None, typer.Option(help="A prompt to tune; repeatable; all by default.")
@@ -65,6 +66,7 @@ def optimize(
     quiet: QuietOption = False,
 ) -> None:
     """Tune a graph's prompts on examples, and save what is shown to be better."""
+    from agentkit.evaluation.metrics import named_metric
     from agentkit.optimization import Budget
     from agentkit.optimization import optimize as tune
     from agentkit.serving import load_graphs
@@ -78,7 +80,7 @@ def optimize(
             found = tune(
                 loaded,
                 dataset,
-                _metric(metric),
+                named_metric(metric, model=judge),
                 optimizer,
                 budget=Budget(calls=calls, tokens=tokens, cost=cost, prices=prices),
                 prompts=prompt or None,
@@ -95,35 +97,15 @@ def optimize(
         except KeyboardInterrupt:
             err.print("Interrupted. The same command goes on where this one stopped.")
             raise typer.Exit(130) from None
-    if found.improved or keep_unproven:
+    saves = found.improved or keep_unproven
+    if saves:
         found.save(output)
     if as_json:
         out.print_json(json.dumps(found.as_json(), ensure_ascii=False))
         return
     out.print(escape(str(found)))
-    saved = f"Saved to {output}." if output.exists() and found.improved else ""
-    out.print(
-        escape(saved or "The prompts stay as they are; --keep-unproven saves the found ones.")
-    )
-
-
-def _metric(spec: str) -> Callable[..., Any]:
-    """The metric that is meant.
-
-    Raises:
-        ConfigurationError: When there is none.
-    """
-    module, _, name = spec.rpartition(":")
-    try:
-        found = getattr(importlib.import_module(module or "agentkit.evaluation.metrics"), name)
-    except (ImportError, AttributeError) as error:
-        raise ConfigurationError(
-            f"There is no metric {spec!r}: {error}. It is one of agentkit.evaluation.metrics by "
-            "name, or module:function."
-        ) from error
-    if not callable(found):
-        raise ConfigurationError(f"The metric {spec!r} is no function.")
-    return found  # type: ignore[no-any-return]
+    unchanged = "The prompts stay as they are; --keep-unproven saves the found ones."
+    out.print(escape(f"Saved to {output}." if saves else unchanged))
 
 
 def _setting(told: str) -> tuple[str, Any]:

@@ -217,6 +217,7 @@ REPLY = Prompt(
     "so where you do not know.",
     {"message": str},
     str,
+    standing=True,
 )
 
 
