@@ -73,10 +73,11 @@ class Conversation:
     turns: Sequence[Turn]
     questions: Sequence[Question]
 
-    def exchanges(self) -> tuple[list[Exchange], list[HumanMessage]]:
-        """The turns as a user's messages with their replies, and a last one without any.
+    def exchanges(self) -> list[Exchange]:
+        """The turns as a user's messages with their replies.
 
-        The user is who speaks first. Turns of one speaker in a row are one message.
+        The user is who speaks first. Turns of one speaker in a row are one message. Where the last
+        one has no reply, that is "Goodbye.".
         """
         messages: list[tuple[AnyMessage, datetime]] = []
         for speaker, group in itertools.groupby(self.turns, lambda turn: turn.speaker):
@@ -84,9 +85,10 @@ class Conversation:
             kind = HumanMessage if speaker == self.turns[0].speaker else AIMessage
             text = "\n".join(turn.line for turn in turns)
             messages.append((kind(text, id=f"said-{number}"), turns[-1].time))
-        pairs = zip(messages[::2], messages[1::2], strict=False)
-        exchanges = [Exchange(said, reply, time) for (said, _), (reply, time) in pairs]
-        return exchanges, [message for message, _ in messages[2 * len(exchanges) :]]
+        if len(messages) % 2:
+            messages.append((AIMessage("Goodbye.", id="goodbye"), messages[-1][1]))
+        pairs = zip(messages[::2], messages[1::2], strict=True)
+        return [Exchange(said, reply, time) for (said, _), (reply, time) in pairs]
 
 
 def conversations(folder: Path) -> list[Conversation]:

@@ -16,7 +16,7 @@ from uuid import UUID
 from langchain_core.callbacks import AsyncCallbackHandler
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AnyMessage, BaseMessage, HumanMessage
+from langchain_core.messages import BaseMessage, HumanMessage
 from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.outputs import LLMResult
 from langchain_core.runnables import RunnableLambda
@@ -147,17 +147,16 @@ async def _asked(
     concurrency: int,
 ) -> None:
     """Have a way take a conversation in and answer questions about it."""
-    exchanges, waiting = conversation.exchanges()
     history, at_once = Calls(), asyncio.Semaphore(concurrency)
     error = ""
-    for exchange in exchanges:
+    for exchange in conversation.exchanges():
         if error := await _failure(way.take, exchange, history):
             break
     outcomes.history_tokens.append(history.other_tokens)
 
     async def ask(question: Question) -> Outcome:
         async with at_once:
-            return await _outcome(way, question, waiting)
+            return await _outcome(way, question)
 
     if error:
         told = f"while the conversation was taken in: {error}"
@@ -167,15 +166,15 @@ async def _asked(
     outcomes.failures += way.failures
 
 
-async def _outcome(way: Way, question: Question, waiting: Sequence[AnyMessage]) -> Outcome:
+async def _outcome(way: Way, question: Question) -> Outcome:
     calls, said = Calls(question.text), ""
 
-    async def answer(messages: Sequence[AnyMessage]) -> None:
+    async def answer(asked: HumanMessage) -> None:
         nonlocal said
-        said = await way.answer(messages)
+        said = await way.answer(asked)
 
     started = time.perf_counter()
-    error = await _failure(answer, [*waiting, HumanMessage(question.text)], calls)
+    error = await _failure(answer, HumanMessage(question.text), calls)
     seconds = time.perf_counter() - started
     if error:
         return Outcome(question, error=error)

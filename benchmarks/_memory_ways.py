@@ -59,7 +59,7 @@ class Way(ABC):
     def __init__(self, conversation: Conversation, setting: Setting) -> None:
         self.setting = setting
         self.failures: list[str] = []
-        self.replies = {each.said.id: each.reply for each in conversation.exchanges()[0]}
+        self.replies = {each.said.id: each.reply for each in conversation.exchanges()}
         self.messages: list[AnyMessage] = []
 
     @abstractmethod
@@ -67,8 +67,8 @@ class Way(ABC):
         """Take in what was said and replied next."""
 
     @abstractmethod
-    async def answer(self, asked: Sequence[HumanMessage]) -> str:
-        """Answer the last of these messages, and forget them."""
+    async def answer(self, asked: HumanMessage) -> str:
+        """Answer a question, and forget it."""
 
     async def reply(self, messages: Sequence[AnyMessage]) -> AIMessage:
         """What was replied then, or else the model's reply, from one system message."""
@@ -86,9 +86,9 @@ class FullHistory(Way):
         """Keep it."""
         self.messages += [exchange.said, exchange.reply]
 
-    async def answer(self, asked: Sequence[HumanMessage]) -> str:
+    async def answer(self, asked: HumanMessage) -> str:
         """Ask with all of it."""
-        return (await self.reply([*self.messages, *asked])).text
+        return (await self.reply([*self.messages, asked])).text
 
 
 class MemoryChat(Way):
@@ -117,9 +117,9 @@ class MemoryChat(Way):
     async def take(self, exchange: Exchange) -> None:
         """A turn of the conversation, at its time."""
         self._time = exchange.time
-        await self._run([exchange.said], "history")
+        await self._run(exchange.said, "history")
 
-    async def answer(self, asked: Sequence[HumanMessage]) -> str:
+    async def answer(self, asked: HumanMessage) -> str:
         """A turn in a fork of the conversation, of which nothing is remembered."""
         self._store.closed = True
         state = await self._chat.aget_state(_thread("history"))
@@ -127,10 +127,8 @@ class MemoryChat(Way):
         await self._chat.aupdate_state(_thread(fork), state.values, as_node="remember")
         return str((await self._run(asked, fork, extract="off"))["answer"])
 
-    async def _run(
-        self, messages: Sequence[HumanMessage], thread: str, **context: Any
-    ) -> dict[str, Any]:
-        given = {"messages": messages}
+    async def _run(self, said: HumanMessage, thread: str, **context: Any) -> dict[str, Any]:
+        given = {"messages": [said]}
         result: dict[str, Any] = await self._chat.ainvoke(given, _thread(thread), context=context)
         self.failures += [f"{each['step']}: {each['error']}" for each in result["failures"]]
         return result
@@ -160,14 +158,14 @@ class SummarizingAgent(Way):
 
     async def take(self, exchange: Exchange) -> None:
         """A turn of the agent's."""
-        self.messages = await self._run([exchange.said])
+        self.messages = await self._run(exchange.said)
 
-    async def answer(self, asked: Sequence[HumanMessage]) -> str:
+    async def answer(self, asked: HumanMessage) -> str:
         """A turn whose messages are not kept."""
         return (await self._run(asked))[-1].text
 
-    async def _run(self, asked: Sequence[HumanMessage]) -> list[AnyMessage]:
-        result = await self._agent.ainvoke({"messages": [*self.messages, *asked]})
+    async def _run(self, asked: HumanMessage) -> list[AnyMessage]:
+        result = await self._agent.ainvoke({"messages": [*self.messages, asked]})
         messages: list[AnyMessage] = result["messages"]
         return messages
 
@@ -175,7 +173,7 @@ class SummarizingAgent(Way):
 class LangMem(Way):
     """langmem's `asummarize_messages`, before each reply.
 
-    The newest messages are put behind what it returns, since it would take them into the summary
+    The newest message is put behind what it returns, since it would take that into the summary
     too. It summarises a little before the budget is reached, since of messages that take more it
     drops the first ones.
     """
@@ -189,9 +187,9 @@ class LangMem(Way):
         self._summary = (await self._shortened()).running_summary
         self.messages += [exchange.said, exchange.reply]
 
-    async def answer(self, asked: Sequence[HumanMessage]) -> str:
+    async def answer(self, asked: HumanMessage) -> str:
         """Shorten what came before, and ask."""
-        return (await self.reply([*(await self._shortened()).messages, *asked])).text
+        return (await self.reply([*(await self._shortened()).messages, asked])).text
 
     async def _shortened(self) -> Any:
         from langmem.short_term import asummarize_messages
@@ -210,7 +208,7 @@ class LangMem(Way):
 WAYS: dict[str, Callable[[Conversation, Setting], Way]] = {
     "full-history": FullHistory,
     "agentkit": MemoryChat,
-    "summarization-middleware": SummarizingAgent,
+    "langchain": SummarizingAgent,
     "langmem": LangMem,
 }
 

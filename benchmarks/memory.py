@@ -18,7 +18,8 @@ question is asked of what it knew at the end, apart from the others. The columns
 - score: token F1 as LoCoMo has it, and of an unanswerable question whether it is said to be so; of
   all questions, where one that failed has 0. Beside it the mean of each kind by itself.
 - evidence recall: the share of a question's evidence turns that stand word by word in the prompt.
-- prompt tokens: of the call that answers; other tokens: of the other calls for the question.
+- prompt tokens: of the call that answers; other tokens: of the other calls for the question, such
+  as for a summary that is due.
 - p50 s, p95 s: seconds of a question. They hold what waits for other questions, where
   `--concurrency` is more than 1.
 - history tokens: of all calls while a conversation is taken in, prompts and replies: summaries,

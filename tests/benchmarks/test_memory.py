@@ -47,7 +47,7 @@ ASKED = [
 ]
 SUMMARIES = {
     "agentkit": "Keep the summary of a conversation",
-    "summarization-middleware": "Context Extraction Assistant",
+    "langchain": "Context Extraction Assistant",
     "langmem": re.compile("(Create a|Extend this) summary"),
 }
 
@@ -129,8 +129,7 @@ async def test_the_full_history_holds_all_evidence_and_costs_no_other_call(folde
     assert (row["history tokens"], row["other tokens"], others) == (0, 0, [])
     assert [type(message).__name__ for message in asking[0].messages] == [
         "SystemMessage",
-        *["HumanMessage", "AIMessage"] * 7,
-        "HumanMessage",
+        *["HumanMessage", "AIMessage"] * 8,
         "HumanMessage",
     ]
     assert "[2024-07-07] Ruth: Anselm is back" in asking[0].messages[9].text
@@ -154,7 +153,7 @@ async def test_what_left_the_messages_is_found_again_by_agentkit_alone(folder):
     recalls = {
         way: (await measured(folder, way, script()))[0]["evidence recall"] for way in SUMMARIES
     }
-    assert recalls["agentkit"] > max(recalls["langmem"], recalls["summarization-middleware"])
+    assert recalls["agentkit"] > max(recalls["langmem"], recalls["langchain"])
 
 
 async def test_facts_are_looked_for_where_they_are_wanted(folder):
@@ -162,7 +161,7 @@ async def test_facts_are_looked_for_where_they_are_wanted(folder):
     row, *_ = await measured(folder, "agentkit", replies, extract_every=2)
     without, *_ = await measured(folder, "agentkit", script())
     assert row["history tokens"] > without["history tokens"]
-    assert sum("worth remembering" in call.system for call in replies.calls) == 3
+    assert sum("worth remembering" in call.system for call in replies.calls) == 4
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -184,7 +183,7 @@ async def test_a_prompt_that_the_model_refuses_is_a_failure_that_is_told(folder)
     assert count == 6
 
 
-@pytest.mark.parametrize("way", ["summarization-middleware", "langmem"])
+@pytest.mark.parametrize("way", ["langchain", "langmem"])
 async def test_a_summary_that_fails_fails_all_questions_of_its_conversation(folder, way):
     broken = script(**{way: Fault.http_error(400, "No summary today.")})
     row, errors, asking, _ = await measured(folder, way, broken)
