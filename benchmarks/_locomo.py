@@ -76,8 +76,8 @@ class Conversation:
     def exchanges(self) -> list[Exchange]:
         """The turns as a user's messages with their replies.
 
-        The user is who speaks first. Turns of one speaker in a row are one message. Where the last
-        one has no reply, that is "Goodbye.".
+        The user is who speaks first. Turns of one speaker in a row are one message. At the end both
+        say goodbye, so that no summary of the last turns is due when a question comes.
         """
         messages: list[tuple[AnyMessage, datetime]] = []
         for speaker, group in itertools.groupby(self.turns, lambda turn: turn.speaker):
@@ -85,8 +85,10 @@ class Conversation:
             kind = HumanMessage if speaker == self.turns[0].speaker else AIMessage
             text = "\n".join(turn.line for turn in turns)
             messages.append((kind(text, id=f"said-{number}"), turns[-1].time))
-        if len(messages) % 2:
-            messages.append((AIMessage("Goodbye.", id="goodbye"), messages[-1][1]))
+        last = messages[-1][1]
+        for number in range(len(messages), len(messages) + 2 + len(messages) % 2):
+            kind = AIMessage if number % 2 else HumanMessage
+            messages.append((kind("Goodbye.", id=f"said-{number}"), last))
         pairs = zip(messages[::2], messages[1::2], strict=True)
         return [Exchange(said, reply, time) for (said, _), (reply, time) in pairs]
 

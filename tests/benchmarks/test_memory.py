@@ -129,7 +129,7 @@ async def test_the_full_history_holds_all_evidence_and_costs_no_other_call(folde
     assert (row["history tokens"], row["other tokens"], others) == (0, 0, [])
     assert [type(message).__name__ for message in asking[0].messages] == [
         "SystemMessage",
-        *["HumanMessage", "AIMessage"] * 8,
+        *["HumanMessage", "AIMessage"] * 9,
         "HumanMessage",
     ]
     assert "[2024-07-07] Ruth: Anselm is back" in asking[0].messages[9].text
