@@ -29,6 +29,10 @@ def test_importing_the_package_imports_nothing_heavy():
     assert imported_by("import agentkit") == set()
 
 
+def test_importing_the_package_of_evaluation_imports_nothing_heavy():
+    assert imported_by("import agentkit.evaluation") == set()
+
+
 def test_importing_a_graph_imports_no_extra():
     found = imported_by("from agentkit import create_rag, create_hyde_rag, create_fusion_rag")
     assert found.isdisjoint({"lancedb", "numpy", "llama_index", "openai", "xllamacpp"})
@@ -38,6 +42,7 @@ def test_importing_a_graph_imports_no_extra():
     "package",
     [
         "agentkit",
+        "agentkit.evaluation",
         "agentkit.retrieval",
         "agentkit.local",
         "agentkit.tools",
@@ -58,6 +63,7 @@ def test_every_public_name_can_be_imported(package):
     "name",
     [
         "agentkit",
+        "agentkit.evaluation",
         "agentkit.retrieval",
         "agentkit.tools",
         "agentkit.middleware",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from agentkit.databases.sql import SQLDatabase
     from agentkit.display import show
     from agentkit.errors import AgentkitError
+    from agentkit.evaluation.runner import aevaluate, evaluate
     from agentkit.graphs.fusion_rag import create_fusion_rag
     from agentkit.graphs.hyde_rag import create_hyde_rag
     from agentkit.graphs.memory_chat import create_memory_chat
@@ -48,6 +49,7 @@ __all__ = [
     "Route",
     "SQLDatabase",
     "Source",
+    "aevaluate",
     "aingest",
     "aoptimize",
     "chat_model",
@@ -60,6 +62,7 @@ __all__ = [
     "create_text_to_sql",
     "create_tool_agent",
     "embeddings",
+    "evaluate",
     "ingest",
     "optimize",
     "prompts_of",
@@ -81,6 +84,7 @@ __getattr__, __dir__ = lazy_names(
         "Route": "graphs.routes",
         "SQLDatabase": "databases.sql",
         "Source": "retrieval.sources",
+        "aevaluate": "evaluation.runner",
         "aingest": "retrieval.ingestion",
         "aoptimize": "optimization.optimizing",
         "chat_model": "models",
@@ -93,6 +97,7 @@ __getattr__, __dir__ = lazy_names(
         "create_text_to_sql": "graphs.text_to_sql",
         "create_tool_agent": "graphs.tool_agent",
         "embeddings": "models",
+        "evaluate": "evaluation.runner",
         "ingest": "retrieval.ingestion",
         "optimize": "optimization.optimizing",
         "prompts_of": "prompts",

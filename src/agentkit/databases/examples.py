@@ -40,6 +40,11 @@ class ExamplePicker:
         self._words = WordIndex(fields, weights=[1])
         self._meaning = MeaningIndex(self._asked, embeddings)
 
+    @property
+    def fingerprint(self) -> str:
+        """Which examples these are: for the keys of caches."""
+        return repr(self._pairs)
+
     async def apick(self, question: str, *, k: int = 3) -> list[tuple[str, str]]:
         """The k pairs whose questions are most like this one, best first."""
         if not self._pairs or k < 1:
@@ -70,6 +75,11 @@ class Glossary:
         self._words = WordIndex(
             {str(place): [line] for place, line in enumerate(self._lines)}, weights=[1]
         )
+
+    @property
+    def fingerprint(self) -> str:
+        """What it says: for the keys of caches."""
+        return "\n".join(self._lines)
 
     def render(self, question: str, *, max_tokens: int = _MOST_TOKENS) -> str:
         """The glossary; where it is larger, the part that shares most words with the question."""

@@ -77,6 +77,12 @@ class GraphDatabase(ABC):
         self._passed: dict[str, CheckedCypher] = {}
         self._reflecting = asyncio.Lock()
 
+    @property
+    def fingerprint(self) -> str:
+        """Which database this is, and what of it may be read: for the keys of caches."""
+        seen = (self._include, self._exclude, self._private, self._functions, self._procedures)
+        return f"{self!r} {seen} {self._samples} {self._max_rows} {self._timeout}"
+
     # -- what a database does in its own way -------------------------------------------------------
 
     @abstractmethod

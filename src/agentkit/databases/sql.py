@@ -136,6 +136,12 @@ class SQLDatabase:
     def __repr__(self) -> str:
         return f"SQLDatabase({self._url.render_as_string(hide_password=True)!r})"
 
+    @property
+    def fingerprint(self) -> str:
+        """Which database this is, and what of it may be read: for the keys of caches."""
+        seen = (self._include, self._exclude, self._schemas, self._private, self._functions)
+        return f"{self!r} {seen} {self._samples} {self._max_rows} {self._timeout}"
+
     async def aschema(self, *, refresh: bool = False) -> Schema:
         """The tables and views that may be read: reflected once, and again on `refresh`.
 

@@ -373,6 +373,11 @@ class Index:
         """As `version`."""
         return await self._table.version()
 
+    @property
+    def fingerprint(self) -> str:
+        """Which index this is, as it is now: another one as soon as it changes."""
+        return f"{self._connection.uri} {self.version()}"
+
     def compact(self, *, retention: timedelta = _RETENTION) -> None:
         """Merge small files, index what is not indexed yet, and remove old versions.
 

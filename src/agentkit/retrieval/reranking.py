@@ -169,6 +169,9 @@ class CrossEncoderReranker:
     prompts: ClassVar[Sequence[Prompt[Any]]] = ()
 
     def __init__(self, model: Any, **options: Any) -> None:
+        named = model if isinstance(model, str) else getattr(model, "model_name", None)
+        self.fingerprint = f"{named or type(model).__qualname__} {options}"
+        """Which model it is, for the keys of caches."""
         self._ranker = _load_ranker(model, options) if isinstance(model, str) else model
 
     async def rerank(

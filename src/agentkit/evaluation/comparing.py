@@ -1,0 +1,122 @@
+"""Two reports compared, example by example, and what that shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from agentkit.errors import DatasetError
+from agentkit.evaluation.report import Report
+from agentkit.evaluation.results import Item
+from agentkit.evaluation.statistics import Comparison, compared
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+
+@dataclass(frozen=True)
+class MetricChange:
+    """How one metric changed over the examples that both reports have a score of."""
+
+    metric: str
+    before: tuple[float, ...]
+    """The scores before, example by example."""
+    after: tuple[float, ...]
+    comparison: Comparison
+
+    @property
+    def verdict(self) -> str:
+        """What is shown: `better`, `worse`, or `no difference shown`."""
+        if not self.comparison.is_shown:
+            return "no difference shown"
+        return "better" if self.comparison.difference > 0 else "worse"
+
+    def __str__(self) -> str:
+        found = self.comparison
+        return (
+            f"{self.metric}: {self.verdict} ({found.difference:+.3f}, 95 % interval "
+            f"{found.low:+.3f} to {found.high:+.3f}, p = {found.p_value:.3g}, "
+            f"{len(self.before)} pairs)"
+        )
+
+
+@dataclass(frozen=True)
+class ReportComparison:
+    """A report against one before."""
+
+    before: Report
+    after: Report
+    left_out: tuple[str, ...]
+    """The ids of examples that only one report has, or that ask something else in each."""
+
+    @cached_property
+    def pairs(self) -> list[tuple[Item, Item]]:
+        """The examples that both reports have, before and after."""
+        known = {item.example.id: item for item in self.before.items}
+        return [
+            (known[item.example.id], item)
+            for item in self.after.items
+            if item.example.id in known and item.example.id not in self.left_out
+        ]
+
+    @cached_property
+    def metrics(self) -> Mapping[str, MetricChange]:
+        """By name, the metrics that both reports have scores of."""
+        changes = {}
+        for name in self.after.metrics:
+            if name in self.before.metrics:
+                both = [(old.score(name), new.score(name)) for old, new in self.pairs]
+                scored = [(x, y) for x, y in both if x is not None and y is not None]
+                if scored:
+                    before, after = zip(*scored, strict=True)
+                    found = compared(before, after, seed=self.after.seed)
+                    changes[name] = MetricChange(name, before, after, found)
+        return changes
+
+    def __rich__(self) -> Group:
+        from agentkit.evaluation.tables import comparison_table
+
+        return comparison_table(self)
+
+    def __str__(self) -> str:
+        from agentkit.evaluation.tables import as_text
+
+        return as_text(self.__rich__())
+
+    def show(self) -> None:
+        """Print the comparison as a table."""
+        from rich.console import Console
+
+        Console().print(self)
+
+
+def compared_reports(before: Report, after: Report) -> ReportComparison:
+    """Compare two reports.
+
+    Raises:
+        DatasetError: When they have no example or no metric in common.
+    """
+    old = {item.example.id: item.example.inputs for item in before.items}
+    new = {item.example.id: item.example.inputs for item in after.items}
+    others = [key for key in {**old, **new} if not _same(old.get(key), new.get(key))]
+    found = ReportComparison(before, after, tuple(others))
+    if not found.pairs:
+        raise DatasetError(
+            f"The reports {before.name!r} and {after.name!r} have no example in common: examples "
+            "are paired by their ids and inputs."
+        )
+    if not found.metrics:
+        raise DatasetError(
+            f"The reports {before.name!r} and {after.name!r} have no scored metric in common: "
+            f"{', '.join(before.metrics)}, and {', '.join(after.metrics)}."
+        )
+    return found
+
+
+def _same(before: Mapping[str, object] | None, after: Mapping[str, object] | None) -> bool:
+    """Whether inputs are the same, one of which may have been saved and loaded."""
+    from agentkit.tools.documents import plain
+
+    return before is not None and after is not None and bool(plain(before) == plain(after))
