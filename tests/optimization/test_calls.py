@@ -105,7 +105,9 @@ def test_calls_over_the_budget_are_refused():
     for question in ("a", "b", "a"):
         made.of(model).invoke(question)
 
-    with pytest.raises(BudgetError, match=r"budget of 2 calls is used up, after 2 calls, 4 tokens"):
+    with pytest.raises(
+        BudgetError, match=r"budget of 2 model calls is used up, after 2 calls, 4 tokens"
+    ):
         made.of(model).invoke("c")
     assert made.meter.used_up
     assert len(model.script.calls) == 2

@@ -217,7 +217,7 @@ class TestProof:
 class TestBudget:
     def test_one_that_cannot_cover_the_scoring_is_refused_before_it_starts(self):
         with pytest.raises(
-            BudgetError, match=r"budget of 20 calls is too small: a run takes 2 cal"
+            BudgetError, match=r"budget of 20 model calls is too small: a run takes 2 cal"
         ):
             tuned("bootstrap", budget=20)
 
@@ -230,7 +230,7 @@ class TestBudget:
 
         assert len(model.script.calls) + len(writer.script.calls) <= 90
         assert found.spent.calls <= 90
-        assert any("over the budget of 90 calls" in note for note in found.notes)
+        assert any("over the budget of 90 model calls" in note for note in found.notes)
 
     def test_a_stopped_optimizer_leaves_the_best_that_it_tried(self):
         found = tuned("random", budget=130)

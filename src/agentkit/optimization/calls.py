@@ -22,6 +22,7 @@ from langchain_core.outputs import ChatGeneration, Generation
 
 from agentkit._recent import RecentlyMade
 from agentkit.errors import BudgetError, ConfigurationError
+from agentkit.evaluation import usage
 
 _MILLION = 1_000_000
 _MODELS_KEPT = 64
@@ -30,7 +31,7 @@ _VARYING = frozenset({"id", "usage_metadata", "response_metadata"})
 
 
 @dataclass(frozen=True)
-class Budget:
+class Budget(usage.Budget):
     """What an optimisation may take; None for no limit.
 
     Args:
@@ -43,16 +44,10 @@ class Budget:
         ConfigurationError: When a limit is not above 0, or a cost has no prices.
     """
 
-    calls: int | None = None
-    tokens: int | None = None
-    cost: float | None = None
     prices: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        limits = {"calls": self.calls, "tokens": self.tokens, "cost": self.cost}
-        for name, limit in limits.items():
-            if limit is not None and not 0 < limit < float("inf"):
-                raise ConfigurationError(f"A budget's {name} is a number above 0; got {limit!r}.")
+        super().__post_init__()
         if self.cost is not None and self.prices is None:
             raise ConfigurationError(
                 "A budget in money needs prices=(for a million input tokens, for a million output "
@@ -60,7 +55,7 @@ class Budget:
             )
 
     @classmethod
-    def of(cls, given: Budget | int) -> Budget:
+    def of(cls, given: Any) -> Budget:
         """A budget as it is, or one of so many calls.
 
         Raises:
@@ -68,12 +63,10 @@ class Budget:
         """
         if isinstance(given, Budget):
             return given
-        if isinstance(given, int) and not isinstance(given, bool):
-            return cls(calls=given)
-        raise ConfigurationError(
-            f"A budget is a number of model calls, or a Budget(calls=, tokens=, cost=); got "
-            f"{given!r}."
-        )
+        if given is None:
+            raise ConfigurationError("An optimisation needs a budget: a number of model calls.")
+        limits = usage.Budget.of(given)
+        return cls(limits.calls, limits.tokens, limits.cost)
 
     def covers(self, needed: Spent) -> bool:
         """Whether so much may be taken."""
@@ -87,16 +80,6 @@ class Budget:
         used = (spent.calls, spent.tokens, spent.cost or 0.0)
         limits = (self.calls, self.tokens, self.cost)
         return [(u, limit) for u, limit in zip(used, limits, strict=True) if limit is not None]
-
-    def __str__(self) -> str:
-        told = []
-        if self.calls is not None:
-            told.append(f"{self.calls:,} calls")
-        if self.tokens is not None:
-            told.append(f"{self.tokens:,} tokens")
-        if self.cost is not None:
-            told.append(f"a cost of {self.cost:g}")
-        return " and ".join(told) or "no limit"
 
 
 @dataclass(frozen=True)
