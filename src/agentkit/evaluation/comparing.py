@@ -91,6 +91,11 @@ class ReportComparison:
 
         Console().print(self)
 
+    def _repr_html_(self) -> str:
+        from agentkit.evaluation.html import comparison_html
+
+        return comparison_html(self)
+
 
 def compared_reports(before: Report, after: Report) -> ReportComparison:
     """Compare two reports.

@@ -216,6 +216,27 @@ class Report:
 
         Console().print(self)
 
+    def _repr_html_(self) -> str:
+        from agentkit.evaluation.html import summary_html
+
+        return summary_html(self)
+
+    def save_html(self, path: str | Path, *, before: Report | None = None) -> None:
+        """Write one page with everything: it needs no network and no other file.
+
+        Args:
+            path: The file.
+            before: An earlier report, to show what changed.
+
+        Raises:
+            ConfigurationError: When the file cannot be written.
+            DatasetError: When the reports have no example or no metric in common.
+        """
+        from agentkit.evaluation.html import report_page
+        from agentkit.evaluation.saved import write_whole
+
+        write_whole(path, report_page(self, before=before))
+
     # --- saving
 
     def save(self, path: str | Path) -> None:

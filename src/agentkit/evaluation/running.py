@@ -29,6 +29,7 @@ Askable: TypeAlias = Runnable[Any, Any] | Callable[..., Any] | Any
 
 _INTERRUPT = "__interrupt__"
 _SHORT = 400
+_PART = 120
 _MOST_SHOWN = 8
 
 
@@ -171,22 +172,26 @@ def _is_empty(value: Any) -> bool:
     return value is None or (isinstance(value, Sized) and len(value) == 0)
 
 
-def short(value: Any) -> str:
-    """A value in a few words."""
+def short(value: Any, limit: int = _SHORT) -> str:
+    """A value in a few words, on one line where it is no text."""
     if isinstance(value, str):
-        told = value
-    elif isinstance(value, Document):
-        told = f"{value.id or 'a document'}: {value.page_content[:80]}"
+        return shortened(well_formed(value), limit)
+    if isinstance(value, Document):
+        told = f"{value.id or 'a document'}: {' '.join(value.page_content.split())[:80]}"
     elif isinstance(value, BaseMessage):
         calls = ", ".join(call["name"] for call in getattr(value, "tool_calls", ()))
         told = f"{value.type}: {value.text}" + (f" → {calls}" if calls else "")
-    elif isinstance(value, list | tuple) and value:
-        shown = " · ".join(short(each) for each in value[:_MOST_SHOWN])
-        more = len(value) - _MOST_SHOWN
-        told = shown if more <= 0 else f"{shown} · and {more} more"
+    elif isinstance(value, Mapping) and {"role", "content"} <= value.keys():
+        told = f"{value['role']}: {short(value['content'], limit)}"
+    elif isinstance(value, Mapping):
+        kept = {name: part for name, part in value.items() if not _is_empty(part)}
+        told = ", ".join(f"{name}: {short(part, _PART)}" for name, part in kept.items())
+    elif isinstance(value, list | tuple):
+        told = " · ".join(short(each, _PART) for each in value[:_MOST_SHOWN])
+        told += f" · and {len(value) - _MOST_SHOWN} more" if len(value) > _MOST_SHOWN else ""
     else:
         told = str(plain(value))
-    return shortened(well_formed(told), _SHORT)
+    return shortened(well_formed(told), limit)
 
 
 def _as_runnable(graph: Askable) -> Runnable[Any, Any]:

@@ -97,11 +97,11 @@ def _item_data(item: Item) -> dict[str, Any]:
     example = item.example
     return {
         "id": example.id,
-        "inputs": _plain(example.inputs),
-        "expected": _plain(example.expected),
+        "inputs": plain_state(example.inputs),
+        "expected": plain_state(example.expected),
         "runs": [
             {
-                "output": _plain(trial.run.output),
+                "output": plain_state(trial.run.output),
                 "error": trial.run.error,
                 "seconds": trial.run.seconds,
                 "kept": trial.run.kept,
@@ -161,7 +161,7 @@ def _read_usage(told: Mapping[str, Mapping[str, int]]) -> Usage:
     return Usage({name: ModelUsage(**took) for name, took in told.items()})
 
 
-def _plain(state: Mapping[str, Any]) -> dict[str, Any]:
+def plain_state(state: Mapping[str, Any]) -> dict[str, Any]:
     """A state as JSON can hold it; a value that cannot be written so, as what it looks like."""
     told = {}
     for name, value in state.items():
