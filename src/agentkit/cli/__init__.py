@@ -13,6 +13,7 @@ from agentkit.cli import (
     chat,
     databases,
     documents,
+    evaluation,
     installation,
     mcp,
     optimization,
@@ -56,6 +57,7 @@ app.command(rich_help_panel=_SERVE)(mcp.mcp)
 app.command(rich_help_panel=_SET_UP)(start.init)
 app.command(rich_help_panel=_SET_UP)(installation.graphs)
 app.command(rich_help_panel=_SET_UP)(installation.doctor)
+app.command("eval", rich_help_panel=_TUNE)(evaluation.evaluate)
 app.command(rich_help_panel=_TUNE)(optimization.optimize)
 app.add_typer(prompts.prompts, name="prompts", no_args_is_help=True, rich_help_panel=_TUNE)
 app.add_typer(installation.local, name="local", no_args_is_help=True, rich_help_panel=_SET_UP)

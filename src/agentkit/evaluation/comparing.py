@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agentkit.errors import DatasetError
 from agentkit.evaluation.report import Report
@@ -74,6 +74,18 @@ class ReportComparison:
                     found = compared(before, after, seed=self.after.seed)
                     changes[name] = MetricChange(name, before, after, found)
         return changes
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        """What is shown of each metric, as plain data."""
+        return {
+            name: {
+                **asdict(change.comparison),
+                "pairs": len(change.before),
+                "verdict": change.verdict,
+            }
+            for name, change in self.metrics.items()
+        }
 
     def __rich__(self) -> Group:
         from agentkit.evaluation.tables import comparison_table

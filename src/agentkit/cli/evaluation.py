@@ -1,0 +1,210 @@
+"""`agentkit eval`: a graph measured on a dataset."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from agentkit.cli.console import JsonOption, QuietOption, err, out
+from agentkit.cli.loading import check_writable, import_from_here, named_graph, pairs, value_of
+from agentkit.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from agentkit.evaluation.examples import Example
+    from agentkit.evaluation.report import Report
+    from agentkit.evaluation.runner import EvaluationOptions
+    from agentkit.evaluation.scores import Metric
+
+_LADYBUG = ".lbug"
+
+DataOption = Annotated[
+    Path, typer.Option("--data", "-d", help="The dataset: JSONL, JSON, CSV or a BEIR folder.")
+]
+FieldOption = Annotated[
+    list[str] | None,
+    typer.Option(help="Our name for a field of the dataset: query=gold_sql; repeatable."),
+]
+MetricOption = Annotated[
+    list[str],
+    typer.Option(
+        "--metric", "-m", help="A metric: recall@5, token_f1, module:function, …; repeatable."
+    ),
+]
+JudgeOption = Annotated[
+    str | None, typer.Option(help="The model of metrics that ask one: provider:model.")
+]
+DatabaseOption = Annotated[
+    str | None,
+    typer.Option(help="The database of execution_accuracy: a URL, or a SQLite or .lbug path."),
+]
+ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The app's langgraph.json.")]
+ContextOption = Annotated[
+    list[str] | None, typer.Option(help="A setting of every run: k=3; repeatable.")
+]
+CacheOption = Annotated[
+    Path | None,
+    typer.Option(help="A folder to keep results in, so that a stopped run goes on."),
+]
+CallsOption = Annotated[int | None, typer.Option(help="Stop after so many model calls.")]
+TokensOption = Annotated[int | None, typer.Option(help="Stop after so many tokens.")]
+CostOption = Annotated[float | None, typer.Option(help="Stop at this cost; needs --price.")]
+PriceOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="What a million input and output tokens of a model cost: gpt-5-mini=0.25,2; "
+        "repeatable."
+    ),
+]
+ConcurrencyOption = Annotated[int, typer.Option(help="Runs at once.")]
+RepeatsOption = Annotated[int, typer.Option(help="Runs of each example; for pass^k.")]
+TimeoutOption = Annotated[float | None, typer.Option(help="Seconds that one run may take.")]
+VersionOption = Annotated[
+    str, typer.Option(help="Tells apart in the cache what cannot be seen, such as other data.")
+]
+SeedOption = Annotated[int, typer.Option(help="Of the resampling.")]
+
+
+def evaluate(
+    graph: Annotated[
+        str, typer.Argument(help="The graph: its name in langgraph.json, or module:attribute.")
+    ],
+    *,
+    data: DataOption,
+    metric: MetricOption,
+    output: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Where to save the report, as JSON.")
+    ] = None,
+    html: Annotated[Path | None, typer.Option(help="Where to save the report as a page.")] = None,
+    compare: Annotated[
+        Path | None, typer.Option(help="An earlier report to compare with, example by example.")
+    ] = None,
+    judge: JudgeOption = None,
+    database: DatabaseOption = None,
+    field: FieldOption = None,
+    context: ContextOption = None,
+    cache: CacheOption = None,
+    graph_version: VersionOption = "",
+    budget_calls: CallsOption = None,
+    budget_tokens: TokensOption = None,
+    budget_cost: CostOption = None,
+    price: PriceOption = None,
+    concurrency: ConcurrencyOption = 8,
+    repeats: RepeatsOption = 1,
+    timeout: TimeoutOption = None,
+    seed: SeedOption = 0,
+    config: ConfigOption = Path("langgraph.json"),
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Measure a graph on a dataset: scores with intervals, latency, tokens and cost.
+
+    It ends with status 1 when no run succeeded.
+    """
+    from agentkit.evaluation import Budget, Report
+    from agentkit.evaluation import evaluate as measure
+
+    check_writable(output, html)
+    before = None if compare is None else Report.load(compare)
+    options: EvaluationOptions = {
+        "name": graph,
+        "context": settings(context),
+        "cache": cache,
+        "version": graph_version,
+        "budget": Budget(budget_calls, budget_tokens, budget_cost),
+        "prices": prices(price),
+        "concurrency": concurrency,
+        "repeats": repeats,
+        "timeout": timeout,
+        "seed": seed,
+        "progress": False if quiet else None,
+    }
+    examples = dataset(data, field)
+    judges = metrics(metric, judge, database)
+    with interruptible(cache):
+        report = measure(named_graph(graph, config), examples, judges, **options)
+    if output is not None:
+        report.save(output)
+    if html is not None:
+        report.save_html(html, before=before)
+    _print(report, before, as_json=as_json)
+    if not any(not trial.run.error for trial in report.trials):
+        raise typer.Exit(1)
+
+
+def _print(report: Report, before: Report | None, *, as_json: bool) -> None:
+    comparison = None if before is None else report.compare(before)
+    if as_json:
+        told: dict[str, Any] = {
+            "name": report.name,
+            "figures": report.figures,
+            "stopped": report.stopped,
+            "notes": list(report.notes),
+            "failures": report.failures,
+        }
+        if comparison is not None:
+            told["comparison"] = comparison.figures
+        out.print_json(json.dumps(told, ensure_ascii=False))
+        return
+    out.print(report)
+    if comparison is not None:
+        out.print(comparison)
+
+
+@contextlib.contextmanager
+def interruptible(cache: Path | None) -> Iterator[None]:
+    """Say what is kept when a run is interrupted, and end it with status 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        kept = "With --cache, what is done would be kept."
+        if cache is not None:
+            kept = "What is done is kept: the same command goes on where this one stopped."
+        err.print(escape(f"Interrupted. {kept}"))
+        raise typer.Exit(130) from None
+
+
+def dataset(data: Path, fields: list[str] | None) -> list[Example]:
+    """The examples of `--data` and `--field`."""
+    from agentkit.evaluation import load_dataset
+
+    named = pairs(fields, "--field is our name and the dataset's: query=gold_sql")
+    return load_dataset(data, fields=named)
+
+
+def metrics(names: list[str], judge: str | None, database: str | None) -> list[Metric]:
+    """The metrics of `--metric`, `--judge` and `--database`."""
+    from agentkit.evaluation.metrics import named_metric
+
+    import_from_here()
+    opened = None if database is None else _opened(database)
+    return [named_metric(name, model=judge, database=opened) for name in names]
+
+
+def _opened(database: str) -> Any:
+    from agentkit import SQLDatabase
+    from agentkit.databases.graphs import graph_database, is_neo4j
+
+    is_graph = is_neo4j(database) or Path(database).suffix == _LADYBUG
+    return graph_database(database) if is_graph else SQLDatabase(database)
+
+
+def settings(context: list[str] | None) -> dict[str, Any] | None:
+    """The context of `--context`."""
+    told = pairs(context, "--context is a setting and its value: k=3")
+    return {name: value_of(value) for name, value in told.items()} or None
+
+
+def prices(price: list[str] | None) -> dict[str, tuple[float, ...]] | None:
+    """The prices of `--price`."""
+    how = "--price is a model and what a million input and output tokens cost: gpt-5-mini=0.25,2"
+    told = pairs(price, how)
+    try:
+        return {name: tuple(map(float, each.split(","))) for name, each in told.items()} or None
+    except ValueError as error:
+        raise ConfigurationError(f"{how}; got {price!r}.") from error
