@@ -112,7 +112,7 @@ def measure(*, calls: int, seed: int, concurrency: int, kept: Path | None) -> li
 
 def main() -> None:
     options = parser(__doc__)
-    options.add_argument("--calls", type=int, default=300, help="the budget of each optimiser")
+    options.add_argument("--calls", type=int, default=160, help="the budget of each optimiser")
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--concurrency", type=int, default=1, help="runs at once")
     options.add_argument("--kept", type=Path, help="a file that keeps calls, to go on later")

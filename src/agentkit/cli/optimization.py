@@ -12,13 +12,17 @@ import typer
 from rich.markup import escape
 
 from agentkit.cli.console import JsonOption, QuietOption, err, out
+from agentkit.cli.evaluation import DatabaseOption, JudgeOption, metrics
+from agentkit.cli.loading import named_graph
 from agentkit.errors import ConfigurationError
 
 _KEPT = Path(".agentkit/optimization/calls.sqlite")
 
 
 def optimize(
-    graph: Annotated[str, typer.Argument(help="The graph, by its name in langgraph.json.")],
+    graph: Annotated[
+        str, typer.Argument(help="The graph: its name in langgraph.json, or module:attribute.")
+    ],
     dataset: Annotated[Path, typer.Argument(help="The examples: JSONL, CSV, a BEIR folder.")],
     *,
     metric: Annotated[
@@ -38,9 +42,8 @@ def optimize(
     writer: Annotated[
         str | None, typer.Option(help="The model that writes instructions: provider:model.")
     ] = None,
-    judge: Annotated[
-        str | None, typer.Option(help="The model of a metric that asks one: provider:model.")
-    ] = None,
+    judge: JudgeOption = None,
+    database: DatabaseOption = None,
     prompt: Annotated[
         list[str] | None, typer.Option(help="A prompt to tune; repeatable; all by default.")
     ] = None,
@@ -66,21 +69,19 @@ def optimize(
     quiet: QuietOption = False,
 ) -> None:
     """Tune a graph's prompts on examples, and save what is shown to be better."""
-    from agentkit.evaluation.metrics import named_metric
     from agentkit.optimization import Budget
     from agentkit.optimization import optimize as tune
-    from agentkit.serving import load_graphs
 
     if calls is None and tokens is None and cost is None:
         raise ConfigurationError("Give a budget: --calls, --tokens, or --cost with --prices.")
-    loaded = load_graphs(config, names=[graph])[graph].graph
+    loaded = named_graph(graph, config)
     # DSPy tells its progress on standard output, which is for the result
     with contextlib.redirect_stdout(sys.stderr):
         try:
             found = tune(
                 loaded,
                 dataset,
-                named_metric(metric, model=judge),
+                metrics([metric], judge, database)[0],
                 optimizer,
                 budget=Budget(calls=calls, tokens=tokens, cost=cost, prices=prices),
                 prompts=prompt or None,
