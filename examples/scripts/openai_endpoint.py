@@ -1,11 +1,13 @@
 """An OpenAI-compatible endpoint whose models are graphs, for all that speaks to OpenAI's API.
 
-It needs `pip install "agentkit-graphs[index,ingest,local]" openai starlette uvicorn`. Start it, and
-ask from another terminal:
+It needs `pip install "agentkit-graphs[index,ingest,local]" starlette uvicorn`. Start it, and ask
+from another terminal by any client of OpenAI's, here the `openai` package:
 
     python -m examples.scripts.openai_endpoint
-    export OPENAI_BASE_URL=http://127.0.0.1:8001/v1 OPENAI_API_KEY=none
-    openai api chat.completions.create -m library -g user "How long may I keep a book?" --stream
+    python -c "from openai import OpenAI
+    client = OpenAI(base_url='http://127.0.0.1:8001/v1', api_key='none')
+    asked = [{'role': 'user', 'content': 'How long may I keep a book?'}]
+    print(client.chat.completions.create(model='library', messages=asked).choices[0].message)"
 """
 
 import json

@@ -4,10 +4,11 @@ import json
 import re
 import sys
 
+import httpx
 import pytest
 
 from agentkit import chat_model
-from agentkit.testing import Fault, HashEmbeddings, ModelServer, Script
+from agentkit.testing import Fault, HashEmbeddings, ModelServer, Script, ScriptedChatModel
 from benchmarks import memory
 from benchmarks._locomo import Question, conversations, sample, score
 from benchmarks._memory_answers import answers, evidence_recall
@@ -92,9 +93,11 @@ def answer_of(messages):
 async def measured(folder, way, replies, **options):
     """The row of a way, its errors, and the calls by which it answered and all others."""
     with ModelServer(replies) as server:
-        model = chat_model("openai:any", base_url=server.base_url, api_key="any", max_retries=0)
-        settings = {"budget": BUDGET, "ways": [way], "embeddings": HashEmbeddings(), **options}
-        (row,), errors = await answers(conversations(folder), model, **settings)
+        async with httpx.AsyncClient() as http:
+            given = {"base_url": server.base_url, "api_key": "any", "max_retries": 0}
+            model = chat_model("openai:any", http_async_client=http, **given)
+            settings = {"budget": BUDGET, "ways": [way], "embeddings": HashEmbeddings(), **options}
+            (row,), errors = await answers(conversations(folder), model, **settings)
     questions = {question for question, *_ in ASKED}
     asking = [call for call in replies.calls if call.messages[-1].text in questions]
     others = [call for call in replies.calls if call not in asking]
@@ -203,13 +206,10 @@ async def test_a_summary_that_agentkit_goes_on_without_is_told(folder):
 
 
 def test_the_command_prints_and_writes_the_figures(folder, tmp_path, monkeypatch, capsys):
-    with ModelServer(script(), embeddings=HashEmbeddings()) as server:
-        monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
-        monkeypatch.setenv("OPENAI_API_KEY", "any")
-        monkeypatch.setenv("AGENTKIT_EMBEDDINGS", "openai:any")
-        command = f"memory --data {folder} --model openai:any --questions 2 --budget {BUDGET}"
-        monkeypatch.setattr(sys, "argv", [*command.split(), "--json", str(tmp_path / "out.json")])
-        memory.main()
+    command = f"memory --data {folder} --model any --questions 2 --budget {BUDGET}"
+    monkeypatch.setattr(sys, "argv", [*command.split(), "--json", str(tmp_path / "out.json")])
+    monkeypatch.setattr(memory, "chat_model", lambda _: ScriptedChatModel(script()))
+    memory.main()
     written = json.loads((tmp_path / "out.json").read_text())
     assert list(written["figures"]) == list(WAYS)
     assert all(

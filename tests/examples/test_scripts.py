@@ -5,6 +5,7 @@ import json
 import re
 import runpy
 import sys
+from contextlib import ExitStack
 
 import httpx
 import openai
@@ -23,12 +24,12 @@ from opentelemetry.trace import StatusCode
 
 from agentkit import SQLDatabase, create_memory_chat, create_rag, create_text_to_sql
 from agentkit.testing import HashEmbeddings, ModelServer, Reply, Script, ScriptedChatModel
+from examples.scripts import supervisor
 from examples.scripts.library import EXAMPLES, library_graph
 from examples.scripts.llama_index_query_engine import GraphQueryEngine, library_tool
 from examples.scripts.openai_compatible_servers import SERVERS, served_model
 from examples.scripts.openai_endpoint import create_app as create_endpoint
 from examples.scripts.streaming import told
-from examples.scripts.supervisor import create_supervisor
 from examples.scripts.tracing import Spans
 from examples.scripts.vector_stores import STORES, filled, paragraphs
 from tests.support.mcp_servers import serving
@@ -131,17 +132,15 @@ async def test_the_web_service_tells_what_went_wrong(web_service):
 @pytest.fixture
 def endpoint():
     """Makes a client of the real `openai` package for graphs that are served on loopback."""
-    servers = []
 
     def made(**graphs):
         server = serving(create_endpoint(graphs))
-        servers.append(server)
-        address = f"http://127.0.0.1:{server.__enter__()}/v1"
-        return openai.OpenAI(base_url=address, api_key="none", max_retries=0)
+        address = f"http://127.0.0.1:{made_in.enter_context(server)}/v1"
+        client = openai.OpenAI(base_url=address, api_key="none", max_retries=0)
+        return made_in.enter_context(client)
 
-    yield made
-    for server in servers:
-        server.__exit__(None, None, None)
+    with ExitStack() as made_in:
+        yield made
 
 
 def asked(text=ASKED):
@@ -241,7 +240,7 @@ async def test_the_supervisor_hands_over_to_several_graphs_at_once():
     with SQLDatabase(str(EXAMPLES / "music_shop" / "music_shop.sqlite")) as database:
         shop = create_text_to_sql(ScriptedChatModel(counting), database)
         team = {"library": ("Loans.", library()), "shop": ("Customers.", shop)}
-        graph = create_supervisor(ScriptedChatModel(script), team)
+        graph = supervisor.create_supervisor(ScriptedChatModel(script), team)
         result = await graph.ainvoke({"messages": [("user", "Both, please.")]})
     assert result["messages"][-1].text == final
     told_back = {m.name: m.text for m in result["messages"] if m.type == "tool"}
@@ -255,14 +254,14 @@ async def test_the_supervisor_is_told_of_a_member_that_failed_and_goes_on():
     script = Script().when("library failed: ValueError: down", reply="I do not know.")
     script.when("You lead a team", reply=handing(("library", ASKED)))
     team = {"library": ("Loans.", library(ValueError("down")))}
-    graph = create_supervisor(ScriptedChatModel(script), team)
+    graph = supervisor.create_supervisor(ScriptedChatModel(script), team)
     result = await graph.ainvoke({"messages": [("user", ASKED)]})
     assert result["messages"][-1].text == "I do not know."
 
 
 def test_the_supervisor_is_drawn_with_its_team():
     model = ScriptedChatModel(Script("ok"))
-    drawn = create_supervisor(model, {"library": ("Loans.", library())}).get_graph()
+    drawn = supervisor.create_supervisor(model, {"library": ("Loans.", library())}).get_graph()
     edges = {(edge.source, edge.target) for edge in drawn.edges}
     assert {("supervise", "library"), ("library", "supervise")} <= edges
 
@@ -425,16 +424,16 @@ def test_the_servers_script_asks_the_server_that_it_is_given(started):
 
 
 @pytest.mark.local
-def test_the_supervisors_script_asks_its_team(started, monkeypatch):
+async def test_the_supervisors_script_asks_its_team(tmp_path, monkeypatch, capsys):
     script = Script().when(re.compile("lead a team.*120 customers", re.DOTALL), reply="Done.")
     script.when("You lead a team", reply=handing(("library", ASKED), ("shop", "How many?")))
     script.when("Write one read-only", reply={"query": "SELECT COUNT(*) FROM customer"})
     script.when("Answer the question from the rows", reply="There are 120 customers.")
     script.when("Answer the question from the documents", reply=ANSWER)
-    with ModelServer(script) as server:
-        monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
-        monkeypatch.setenv("OPENAI_API_KEY", "none")
-        assert started("supervisor", "Both, please.") == "Done.\n"
+    monkeypatch.setattr(supervisor, "chat_model", lambda _: ScriptedChatModel(script))
+    monkeypatch.chdir(tmp_path)
+    await supervisor.main("Both, please.")
+    assert capsys.readouterr().out == "Done.\n"
 
 
 @pytest.mark.local
