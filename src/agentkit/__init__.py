@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from agentkit.databases.sql import SQLDatabase
     from agentkit.display import show
     from agentkit.errors import AgentkitError
+    from agentkit.evaluation.ablation import ablate
     from agentkit.evaluation.runner import aevaluate, evaluate
     from agentkit.graphs.fusion_rag import create_fusion_rag
     from agentkit.graphs.hyde_rag import create_hyde_rag
@@ -49,6 +50,7 @@ __all__ = [
     "Route",
     "SQLDatabase",
     "Source",
+    "ablate",
     "aevaluate",
     "aingest",
     "aoptimize",
@@ -84,6 +86,7 @@ __getattr__, __dir__ = lazy_names(
         "Route": "graphs.routes",
         "SQLDatabase": "databases.sql",
         "Source": "retrieval.sources",
+        "ablate": "evaluation.ablation",
         "aevaluate": "evaluation.runner",
         "aingest": "retrieval.ingestion",
         "aoptimize": "optimization.optimizing",

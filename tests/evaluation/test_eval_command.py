@@ -53,6 +53,16 @@ async def waits(inputs):
         await asyncio.sleep(600)
     return "yes"
 
+def made(word="no", loud=False, style=None):
+    async def graph(inputs):
+        return {"answer": word.upper() if loud else word}
+    return graph
+
+yes = "yes"
+
+def unmade(word):
+    raise OSError("no database")
+
 def right(example, output):
     return output["answer"] == example.expected["answer"]
 
@@ -199,6 +209,56 @@ def test_where_every_run_fails_the_status_says_so(folder):
 )
 def test_an_error_is_told_before_anything_runs(folder, words, told):
     done = run(*words)
+    assert done.exit_code == 1
+    assert isinstance(done.exception, AgentkitError)
+    assert told in str(done.exception)
+
+
+# --- ablations
+
+
+def ablate(*words):
+    return CliRunner().invoke(app, ["ablate", *map(str, words)])
+
+
+def test_techniques_are_compared_and_a_configuration_is_recommended(folder):
+    words = ("--option", "word=no,yes_app:yes", "--option", "loud=false,true")
+    done = ablate("yes_app:made", *words, "-d", "data.jsonl", "-m", "yes_app:right", "--quiet")
+    assert done.exit_code == 0, done.output
+    assert "Recommended: word=yes_app:yes" in done.stdout
+    assert "full − loud" not in done.stdout  # with two options that is the other one alone
+
+
+def test_an_ablation_is_saved_and_printed_as_json(folder):
+    words = ("--option", 'word="no","yes"', "--option", 'style=null,["a", "b"]', "--combinations")
+    words += ("-o", "ablation.json", "--html", "ablation.html", "--json", "--objective", "right")
+    metrics = ("-m", "exact_match", "-m", "yes_app:right")
+    told = json.loads(ablate("yes_app:made", *words, "-d", "data.jsonl", *metrics).stdout)
+    assert told["recommended"] == "word=yes"
+    assert list(told["configurations"]) == [
+        "plain",
+        'style=["a", "b"]',
+        "word=yes",
+        "full",
+    ]
+    assert json.loads((folder / "ablation.json").read_text())["effects"] == told["effects"]
+    assert "Recommended" in (folder / "ablation.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("yes_app:made", "--option", "word"), "--option is an argument and its values"),
+        (("yes_app:made", "--option", "word=no"), "needs two values at least"),
+        (("yes_app:nobody", "--option", "a=1,2"), "'yes_app:nobody' names no function"),
+        (("made", "--option", "a=1,2"), "A function is named by module:attribute; got 'made'"),
+        (("yes_app:unmade", "--option", "word=1,2"), "OSError: no database"),
+        (("yes_app:made", "--option", "loud=false,true", "-o", "no/where"), "cannot be written"),
+        (("yes_app:made", "--option", "a=1,2", "--objective", "x"), "objective= is one of"),
+    ],
+)
+def test_an_error_of_an_ablation_is_told_before_anything_runs(folder, words, told):
+    done = ablate(*words, *DATA)
     assert done.exit_code == 1
     assert isinstance(done.exception, AgentkitError)
     assert told in str(done.exception)

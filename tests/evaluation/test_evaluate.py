@@ -453,3 +453,27 @@ def test_a_bar_is_shown_on_standard_error_when_wanted(capsys):
 def test_without_a_terminal_there_is_no_bar(capsys):
     evaluate(parity, QUESTIONS[:3], right)
     assert capsys.readouterr() == ("", "")
+
+
+def test_in_a_notebook_one_line_is_written_over(monkeypatch):
+    import IPython.display
+
+    shown = []
+
+    class Handle:
+        def update(self, line):
+            shown.append(line.data)
+
+    def display(line, display_id):
+        assert display_id is True
+        shown.append(line.data)
+        return Handle()
+
+    class Shell:
+        kernel = object()
+
+    monkeypatch.setattr(IPython, "get_ipython", Shell)
+    monkeypatch.setattr(IPython.display, "display", display)
+    evaluate(parity, QUESTIONS[:2], right, name="<even>", concurrency=1)
+    assert len(shown) == 3
+    assert shown[-1].startswith('<progress value="1.0000"></progress> &lt;even&gt; 2/2')

@@ -1,4 +1,4 @@
-"""`agentkit eval`: a graph measured on a dataset."""
+"""`agentkit eval` and `agentkit ablate`: a graph measured on a dataset, and its techniques."""
 
 from __future__ import annotations
 
@@ -10,9 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
+from typing_extensions import Unpack
 
 from agentkit.cli.console import JsonOption, QuietOption, err, out
-from agentkit.cli.loading import check_writable, import_from_here, named_graph, pairs, value_of
+from agentkit.cli.loading import (
+    check_writable,
+    import_from_here,
+    named_graph,
+    named_object,
+    pairs,
+    value_of,
+)
 from agentkit.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -106,28 +114,32 @@ def evaluate(
 
     It ends with status 1 when no run succeeded.
     """
-    from agentkit.evaluation import Budget, Report
+    from agentkit.evaluation import Report
     from agentkit.evaluation import evaluate as measure
 
     check_writable(output, html)
     before = None if compare is None else Report.load(compare)
-    options: EvaluationOptions = {
-        "name": graph,
-        "context": settings(context),
-        "cache": cache,
-        "version": graph_version,
-        "budget": Budget(budget_calls, budget_tokens, budget_cost),
-        "prices": prices(price),
-        "concurrency": concurrency,
-        "repeats": repeats,
-        "timeout": timeout,
-        "seed": seed,
-        "progress": False if quiet else None,
-    }
-    examples = dataset(data, field)
-    judges = metrics(metric, judge, database)
-    with interruptible(cache):
-        report = measure(named_graph(graph, config), examples, judges, **options)
+    options = _options(
+        set_to=context,
+        limits=(budget_calls, budget_tokens, budget_cost),
+        price=price,
+        quiet=quiet,
+        name=graph,
+        cache=cache,
+        version=graph_version,
+        concurrency=concurrency,
+        repeats=repeats,
+        timeout=timeout,
+        seed=seed,
+    )
+    judges = _metrics(metric, judge, database)
+    with _interruptible(cache):
+        report = measure(
+            named_graph(graph, config),
+            _dataset(data, field),
+            judges,
+            **options,
+        )
     if output is not None:
         report.save(output)
     if html is not None:
@@ -135,6 +147,122 @@ def evaluate(
     _print(report, before, as_json=as_json)
     if not any(not trial.run.error for trial in report.trials):
         raise typer.Exit(1)
+
+
+def ablate(
+    factory: Annotated[
+        str, typer.Argument(help="The function that makes the graph from options: module:function.")
+    ],
+    *,
+    option: Annotated[
+        list[str],
+        typer.Option(
+            help="An argument of the function and its values, as JSON or module:attribute, the "
+            "plain one first: grade=false,true; repeatable."
+        ),
+    ],
+    data: DataOption,
+    metric: MetricOption,
+    objective: Annotated[
+        str | None, typer.Option(help="The metric that decides; the first by default.")
+    ] = None,
+    combinations: Annotated[
+        bool, typer.Option(help="Run all combinations, and not one technique at a time.")
+    ] = False,
+    output: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Where to save the figures, as JSON.")
+    ] = None,
+    html: Annotated[Path | None, typer.Option(help="Where to save them as a page.")] = None,
+    judge: JudgeOption = None,
+    database: DatabaseOption = None,
+    field: FieldOption = None,
+    context: ContextOption = None,
+    cache: CacheOption = None,
+    graph_version: VersionOption = "",
+    budget_calls: CallsOption = None,
+    budget_tokens: TokensOption = None,
+    budget_cost: CostOption = None,
+    price: PriceOption = None,
+    concurrency: ConcurrencyOption = 8,
+    repeats: RepeatsOption = 1,
+    timeout: TimeoutOption = None,
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Measure what each technique of a graph does on a dataset, and recommend a configuration."""
+    from agentkit.evaluation import ablate as measure
+
+    check_writable(output, html)
+    options = _options(
+        set_to=context,
+        limits=(budget_calls, budget_tokens, budget_cost),
+        price=price,
+        quiet=quiet,
+        name=factory,
+        cache=cache,
+        version=graph_version,
+        concurrency=concurrency,
+        repeats=repeats,
+        timeout=timeout,
+        seed=seed,
+    )
+    judges = _metrics(metric, judge, database)
+    with _interruptible(cache):
+        found = measure(
+            named_object(factory, "function"),
+            _switches(option),
+            _dataset(data, field),
+            judges,
+            objective=objective,
+            combinations=combinations,
+            **options,
+        )
+    if output is not None:
+        found.save(output)
+    if html is not None:
+        found.save_html(html)
+    if as_json:
+        told = {"name": found.name, "stopped": found.stopped, **found.figures}
+        out.print_json(json.dumps(told, ensure_ascii=False))
+    else:
+        out.print(found)
+
+
+def _options(
+    *,
+    set_to: list[str] | None,
+    limits: tuple[int | None, int | None, float | None],
+    price: list[str] | None,
+    quiet: bool,
+    **others: Unpack[EvaluationOptions],
+) -> EvaluationOptions:
+    """The options of both commands, as `evaluate` takes them."""
+    from agentkit.evaluation import Budget
+
+    read: EvaluationOptions = {
+        "context": _settings(set_to),
+        "budget": Budget(*limits),
+        "prices": _prices(price),
+        "progress": False if quiet else None,
+    }
+    return {**others, **read}
+
+
+def _switches(option: list[str]) -> dict[str, dict[str, Any]]:
+    """The values of each `--option`, by what they are called."""
+    told = pairs(option, "--option is an argument and its values: grade=false,true")
+    return {name: _values(values) for name, values in told.items()}
+
+
+def _values(told: str) -> dict[str, Any]:
+    """Values with commas between, by how they are written."""
+    try:
+        values = json.loads(f"[{told}]")
+        names = (v if isinstance(v, str) else json.dumps(v, ensure_ascii=False) for v in values)
+        return dict(zip(names, values, strict=True))
+    except ValueError:  # not all are JSON
+        return {each: value_of(each) for each in told.split(",")}
 
 
 def _print(report: Report, before: Report | None, *, as_json: bool) -> None:
@@ -157,7 +285,7 @@ def _print(report: Report, before: Report | None, *, as_json: bool) -> None:
 
 
 @contextlib.contextmanager
-def interruptible(cache: Path | None) -> Iterator[None]:
+def _interruptible(cache: Path | None) -> Iterator[None]:
     """Say what is kept when a run is interrupted, and end it with status 130."""
     try:
         yield
@@ -169,7 +297,7 @@ def interruptible(cache: Path | None) -> Iterator[None]:
         raise typer.Exit(130) from None
 
 
-def dataset(data: Path, fields: list[str] | None) -> list[Example]:
+def _dataset(data: Path, fields: list[str] | None) -> list[Example]:
     """The examples of `--data` and `--field`."""
     from agentkit.evaluation import load_dataset
 
@@ -177,7 +305,7 @@ def dataset(data: Path, fields: list[str] | None) -> list[Example]:
     return load_dataset(data, fields=named)
 
 
-def metrics(names: list[str], judge: str | None, database: str | None) -> list[Metric]:
+def _metrics(names: list[str], judge: str | None, database: str | None) -> list[Metric]:
     """The metrics of `--metric`, `--judge` and `--database`."""
     from agentkit.evaluation.metrics import named_metric
 
@@ -194,13 +322,13 @@ def _opened(database: str) -> Any:
     return graph_database(database) if is_graph else SQLDatabase(database)
 
 
-def settings(context: list[str] | None) -> dict[str, Any] | None:
+def _settings(context: list[str] | None) -> dict[str, Any] | None:
     """The context of `--context`."""
     told = pairs(context, "--context is a setting and its value: k=3")
     return {name: value_of(value) for name, value in told.items()} or None
 
 
-def prices(price: list[str] | None) -> dict[str, tuple[float, ...]] | None:
+def _prices(price: list[str] | None) -> dict[str, tuple[float, ...]] | None:
     """The prices of `--price`."""
     how = "--price is a model and what a million input and output tokens cost: gpt-5-mini=0.25,2"
     told = pairs(price, how)

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from agentkit._lazy import lazy_names
 
 if TYPE_CHECKING:
+    from agentkit.evaluation.ablation import Ablation, Configuration, Effect, aablate, ablate
     from agentkit.evaluation.comparing import MetricChange, ReportComparison
+    from agentkit.evaluation.configurations import Technique
     from agentkit.evaluation.datasets import duplicates, leaks, load_corpus, load_dataset, split
     from agentkit.evaluation.examples import Example
     from agentkit.evaluation.progress import Progress
@@ -26,8 +28,11 @@ if TYPE_CHECKING:
     from agentkit.evaluation.usage import Budget, ModelUsage, Usage
 
 __all__ = [
+    "Ablation",
     "Budget",
     "Comparison",
+    "Configuration",
+    "Effect",
     "Example",
     "GraphRun",
     "Interval",
@@ -40,8 +45,11 @@ __all__ = [
     "ReportComparison",
     "Score",
     "Step",
+    "Technique",
     "Trial",
     "Usage",
+    "aablate",
+    "ablate",
     "aevaluate",
     "compared",
     "duplicates",
@@ -58,8 +66,11 @@ __all__ = [
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
+        "Ablation": "ablation",
         "Budget": "usage",
         "Comparison": "statistics",
+        "Configuration": "ablation",
+        "Effect": "ablation",
         "Example": "examples",
         "GraphRun": "results",
         "Interval": "statistics",
@@ -72,8 +83,11 @@ __getattr__, __dir__ = lazy_names(
         "ReportComparison": "comparing",
         "Score": "scores",
         "Step": "results",
+        "Technique": "configurations",
         "Trial": "results",
         "Usage": "usage",
+        "aablate": "ablation",
+        "ablate": "ablation",
         "aevaluate": "runner",
         "compared": "statistics",
         "duplicates": "datasets",

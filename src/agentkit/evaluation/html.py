@@ -9,9 +9,11 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
+from agentkit.evaluation.ablation import Ablation
 from agentkit.evaluation.comparing import ReportComparison
 from agentkit.evaluation.markup import Markup, joined, tag
 from agentkit.evaluation.plots import (
+    change_bar,
     change_bars,
     interval_bar,
     score_histogram,
@@ -21,7 +23,7 @@ from agentkit.evaluation.plots import (
 from agentkit.evaluation.report import Report
 from agentkit.evaluation.results import Item, Step, Trial
 from agentkit.evaluation.saved import plain_state as _plain
-from agentkit.evaluation.tables import bounds, counted, number, seconds
+from agentkit.evaluation.tables import bounds, change_cells, counted, more_seconds, number, seconds
 
 _MOST_CHARS = 4_000
 _MOST_LISTED = 20
@@ -50,6 +52,39 @@ def report_page(report: Report, *, before: Report | None = None) -> str:
     own policy allows one script and one style, by their hashes.
     """
     comparison = None if before is None else report.compare(before)
+    return _page(report.name, _header(report), _main(report, comparison))
+
+
+def ablation_html(ablation: Ablation) -> str:
+    """An ablation in short, for a notebook."""
+    return tag("div", _advice(ablation), _configurations(ablation), _effects(ablation))
+
+
+def ablation_page(ablation: Ablation) -> str:
+    """One page of an ablation, as `report_page` is one of a report."""
+    header = tag("header", tag("h1", ablation.name), tag("p", "ablation", class_="quiet"), _theme())
+    others = ablation.metrics[1:]
+    main = tag(
+        "main",
+        tag("p", tag("strong", "Stopped early: "), ablation.stopped, class_="warning")
+        if ablation.stopped
+        else None,
+        tag("section", tag("h2", "Recommended"), _advice(ablation)),
+        tag("section", tag("h2", "Configurations"), _scrolled(_configurations(ablation))),
+        (
+            tag(
+                "section",
+                tag("h2", f"What each technique does to {metric}"),
+                _scrolled(_effects(ablation, metric, drawn=True)),
+            )
+            for metric in (ablation.objective, *others)
+        ),
+        (tag("p", note, class_="note") for note in ablation.notes),
+    )
+    return _page(ablation.name, header, main)
+
+
+def _page(title: str, header: Markup, main: Markup) -> str:
     style, script = _resource("report.css"), _resource("report.js")
     policy = (
         f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
@@ -60,10 +95,10 @@ def report_page(report: Report, *, before: Report | None = None) -> str:
         tag("meta", charset="utf-8"),
         tag("meta", http_equiv="Content-Security-Policy", content=policy),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("title", f"{report.name} – evaluation"),
+        tag("title", f"{title} – evaluation"),
         tag("style", Markup(style)),
     )
-    body = tag("body", _header(report), _main(report, comparison), tag("script", Markup(script)))
+    body = tag("body", header, main, tag("script", Markup(script)))
     return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
 
 
@@ -80,14 +115,18 @@ def _header(report: Report) -> Markup:
     told += [f"{report.repeats} runs of each"] if report.repeats > 1 else []
     told += [report.made.replace("T", " ").replace("+00:00", " UTC")] if report.made else []
     told += [f"agentkit {report.version}"] if report.version else []
-    themes = (tag("option", name, value=name) for name in ("auto", "light", "dark"))
     return tag(
         "header",
         tag("a", "Skip to the examples", class_="skip", href="#examples"),
         tag("h1", report.name),
         tag("p", " · ".join(told), class_="quiet"),
-        tag("label", "Theme ", tag("select", themes, id="theme")),
+        _theme(),
     )
+
+
+def _theme() -> Markup:
+    themes = (tag("option", name, value=name) for name in ("auto", "light", "dark"))
+    return tag("label", "Theme ", tag("select", themes, id="theme"))
 
 
 def _main(report: Report, comparison: ReportComparison | None) -> Markup:
@@ -237,6 +276,63 @@ def _seconds(report: Report) -> list[float]:
 
 def _plot(title: str, plot: Markup) -> Markup:
     return tag("figure", tag("figcaption", title), plot)
+
+
+# --- ablations
+
+
+def _advice(ablation: Ablation) -> Markup:
+    chosen = ablation.recommended
+    return joined(
+        None if chosen is None else tag("p", tag("strong", chosen.name)),
+        tag("p", ablation.reason),
+    )
+
+
+def _configurations(ablation: Ablation) -> Markup:
+    columns = ["Configuration", *ablation.metrics, "95 % interval", "p50", "p95", "Tokens a run"]
+    rows = []
+    for each in ablation.configurations:
+        figures = each.report.figures
+        times = (figures["seconds_p50"], figures["seconds_p95"])
+        tokens = figures["tokens_per_run"]
+        rows.append(
+            (
+                tag("mark", each.name) if each is ablation.recommended else each.name,
+                *(number(figures["scores"][metric].get("mean")) for metric in ablation.metrics),
+                bounds(figures["scores"][ablation.objective]),
+                *("–" if time is None else seconds(time) for time in times),
+                "–" if tokens is None else f"{tokens:,.0f}",
+            )
+        )
+    return _table(columns, rows)
+
+
+def _effects(ablation: Ablation, metric: str | None = None, *, drawn: bool = False) -> Markup:
+    metric = metric or ablation.objective
+    columns = ["Technique", "Difference", *([""] if drawn else []), "95 % interval"]
+    columns += ["p, corrected", "Pairs", "Verdict", "p50", "Tokens a run"]
+    rows = []
+    for effect in ablation.effects:
+        difference, between, p_value = change_cells(effect, metric)
+        found = effect.changes.get(metric)
+        bar = joined(None if found is None else change_bar(found.low, found.difference, found.high))
+        verdict = effect.verdict(metric)
+        kind = "same" if verdict == "no difference shown" else verdict
+        rows.append(
+            (
+                f"{effect.technique} {effect.where}",
+                difference,
+                *([bar] if drawn else []),
+                between,
+                p_value,
+                str(effect.pairs),
+                tag("span", verdict, class_=f"verdict {kind}"),
+                more_seconds(effect.seconds),
+                "–" if effect.tokens is None else f"{effect.tokens:+,.0f}",
+            )
+        )
+    return _table(columns, rows)
 
 
 # --- the examples, one by one

@@ -41,7 +41,7 @@ class Judges:
     """
 
     def __init__(self, metrics: Metric | Sequence[Metric], spending: Spending) -> None:
-        self._metrics = _named(metrics)
+        self._metrics = named_metrics(metrics)
         self._spending = spending
         self.kept: Kept | None = None
         """Where scores are kept that took calls of models."""
@@ -110,8 +110,12 @@ def _in_thread(metric: Metric) -> Metric:
     return called
 
 
-def _named(metrics: Metric | Sequence[Metric]) -> dict[str, Metric]:
-    """The metrics by name, in order."""
+def named_metrics(metrics: Metric | Sequence[Metric]) -> dict[str, Metric]:
+    """The metrics by name, in order.
+
+    Raises:
+        ConfigurationError: When there is none, one is none, or two have one name.
+    """
     given = [metrics] if callable(metrics) else list(metrics)
     if not given:
         raise ConfigurationError("There is no metric: give one at least, such as metrics=[exact].")

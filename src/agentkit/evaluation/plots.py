@@ -64,6 +64,21 @@ def interval_bar(low: float, mean: float, high: float) -> Markup:
     )
 
 
+def change_bar(low: float, mean: float, high: float) -> Markup:
+    """A difference with its interval, on a line from -1 to 1 with a mark at 0."""
+    width, height = 160, 16
+    left, at, right = ((value + 1) / 2 * width for value in (low, mean, high))
+    kind = "gain" if low > 0 else "loss" if high < 0 else "after"
+    return _svg(
+        f"{mean:+.3f}, between {low:+.3f} and {high:+.3f}",
+        _rect(0, 7.5, width, 1, kind="axis-box"),
+        _rect(width / 2 - 0.5, 0, 1, height, kind="before"),
+        _rect(left, 5, max(1.0, right - left), 6, kind="band"),
+        _rect(min(max(at, 1.5), width - 1.5) - 1.5, 1, 3, 14, kind=kind),
+        size=(width, height),
+    )
+
+
 def step_bar(step: Step, seconds: float) -> Markup:
     """When in the run a step began, and how long it took."""
     width, height = 160, 12

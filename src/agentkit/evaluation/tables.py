@@ -15,10 +15,11 @@ from rich.text import Text
 from agentkit._text import shortened
 
 if TYPE_CHECKING:
+    from agentkit.evaluation.ablation import Ablation, Effect
     from agentkit.evaluation.comparing import ReportComparison
     from agentkit.evaluation.report import Report
 
-_WIDTH = 100
+_WIDTH = 120
 _MOST_FAILURES = 10
 
 
@@ -120,6 +121,72 @@ def comparison_table(comparison: ReportComparison) -> Group:
 _STYLES = {"better": "green", "worse": "red", "no difference shown": "dim"}
 
 
+def ablation_table(ablation: Ablation) -> Group:
+    """An ablation: what is recommended, each configuration, and each technique's effect."""
+    parts: list[RenderableType] = []
+    if ablation.recommended is not None:
+        told = Text("Recommended: ", style="bold")
+        parts.append(told.append(ablation.recommended.name, style="green"))
+    parts.append(Text(ablation.reason))
+    parts += [_configurations(ablation), _effects(ablation)]
+    if ablation.stopped:
+        parts.append(Text(f"Stopped early: {ablation.stopped}", style="yellow"))
+    parts += [Text(note, style="dim") for note in ablation.notes]
+    return Group(*parts)
+
+
+def _configurations(ablation: Ablation) -> Table:
+    table = Table(title=escape(ablation.name), title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("configuration")
+    for column in (*ablation.metrics, "95 % interval", "p50", "tokens a run"):
+        table.add_column(escape(column), justify="right")
+    for each in ablation.configurations:
+        figures = each.report.figures
+        scores = figures["scores"]
+        p50, tokens = figures["seconds_p50"], figures["tokens_per_run"]
+        table.add_row(
+            escape(each.name),
+            *(number(scores[metric].get("mean")) for metric in ablation.metrics),
+            bounds(scores[ablation.objective]),
+            "–" if p50 is None else seconds(p50),
+            "–" if tokens is None else f"{tokens:,.0f}",
+            style="bold" if each is ablation.recommended else "",
+        )
+    return table
+
+
+def _effects(ablation: Ablation) -> Table:
+    title = f"What each technique does to {ablation.objective}"
+    table = Table(title=escape(title), title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("technique", overflow="fold")
+    table.add_column("where", no_wrap=True)
+    for column in ("difference", "95 % interval", "p, corrected"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    for column in ("p50", "tokens"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for effect in ablation.effects:
+        verdict = effect.verdict(ablation.objective)
+        table.add_row(
+            escape(str(effect.technique)),
+            effect.where,
+            *change_cells(effect, ablation.objective),
+            Text(verdict, style=_STYLES[verdict]),
+            more_seconds(effect.seconds),
+            "–" if effect.tokens is None else f"{effect.tokens:+,.0f}",
+        )
+    return table
+
+
+def change_cells(effect: Effect, metric: str) -> tuple[str, str, str]:
+    """The difference, its interval and the corrected p-value of an effect."""
+    found = effect.changes.get(metric)
+    if found is None:
+        return "–", "", ""
+    between = f"{found.low:+.3f} to {found.high:+.3f}"
+    return f"{found.difference:+.3f}", between, f"{effect.corrected[metric]:.3g}"
+
+
 def _changes(before: Report, after: Report) -> list[str]:
     """How time, tokens and cost changed."""
     rows = (
@@ -151,6 +218,11 @@ def seconds(value: float) -> str:
     if value < 1:
         return f"{value * 1000:.0f} ms"
     return f"{value:.1f} s" if value < 100 else f"{value:,.0f} s"  # noqa: PLR2004
+
+
+def more_seconds(value: float | None) -> str:
+    """How much more time something takes."""
+    return "–" if value is None else f"{'-' if value < 0 else '+'}{seconds(abs(value))}"
 
 
 def counted(count: int, noun: str) -> str:

@@ -182,6 +182,15 @@ class Budget:
                 f"{given!r}."
             ) from error
 
+    def left(self, spent: Usage, prices: Prices | None) -> Budget | None:
+        """What is left of it; None where nothing is."""
+        cost = None if self.cost is None else self.cost - (spent.cost(prices) or 0.0)
+        calls = None if self.calls is None else self.calls - spent.calls
+        tokens = None if self.tokens is None else self.tokens - spent.tokens
+        if any(limit is not None and limit <= 0 for limit in (calls, tokens, cost)):
+            return None
+        return Budget(calls, tokens, cost)
+
     def __str__(self) -> str:
         told = [] if self.calls is None else [f"{self.calls:,} model calls"]
         told += [] if self.tokens is None else [f"{self.tokens:,} tokens"]

@@ -1,7 +1,11 @@
 "use strict";
-// Finding, filtering and ordering the examples; without it the page shows them all.
+// The theme, and on the page of a report finding, filtering and ordering the examples; without it
+// the page shows them all.
+document.getElementById("theme").addEventListener("change", (event) => {
+  document.documentElement.dataset.theme = event.target.value;
+});
 const list = document.getElementById("list");
-const items = [...list.children];
+const items = list ? [...list.children] : [];
 const find = document.getElementById("find");
 const kind = document.getElementById("kind");
 const order = document.getElementById("order");
@@ -39,13 +43,11 @@ function label() {
   open.textContent = items.some((item) => !item.hidden && !item.open) ? "Open all" : "Close all";
 }
 
-const theme = document.getElementById("theme");
-theme.addEventListener("change", () => {
-  document.documentElement.dataset.theme = theme.value;
-});
-find.addEventListener("input", update);
-kind.addEventListener("change", update);
-order.addEventListener("change", arrange);
-open.addEventListener("click", toggle);
-list.addEventListener("toggle", label, true);
-update();
+if (list) {
+  find.addEventListener("input", update);
+  kind.addEventListener("change", update);
+  order.addEventListener("change", arrange);
+  open.addEventListener("click", toggle);
+  list.addEventListener("toggle", label, true);
+  update();
+}
