@@ -97,7 +97,9 @@ def _rows(result: Mapping[str, Any]) -> Iterable[Section]:
     if not columns:
         return
     more = len(rows) - _ROWS
-    told = f"{len(rows)} rows" + (", and there are more" if result.get("truncated") else "")
+    told = f"{len(rows)} row{'s' * (len(rows) != 1)}" + (
+        ", and there are more" if result.get("truncated") else ""
+    )
     if more > 0:
         told += f"; the first {_ROWS} are shown"
     yield _table(columns, rows[:_ROWS], caption=told)

@@ -132,7 +132,7 @@ def evaluate(
         timeout=timeout,
         seed=seed,
     )
-    judges = _metrics(metric, judge, database)
+    judges = metrics(metric, judge, database)
     with _interruptible(cache):
         report = measure(
             named_graph(graph, config),
@@ -207,7 +207,7 @@ def ablate(
         timeout=timeout,
         seed=seed,
     )
-    judges = _metrics(metric, judge, database)
+    judges = metrics(metric, judge, database)
     with _interruptible(cache):
         found = measure(
             named_object(factory, "function"),
@@ -305,7 +305,7 @@ def _dataset(data: Path, fields: list[str] | None) -> list[Example]:
     return load_dataset(data, fields=named)
 
 
-def _metrics(names: list[str], judge: str | None, database: str | None) -> list[Metric]:
+def metrics(names: list[str], judge: str | None, database: str | None) -> list[Metric]:
     """The metrics of `--metric`, `--judge` and `--database`."""
     from agentkit.evaluation.metrics import named_metric
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from agentkit.evaluation.comparing import ReportComparison
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
     """What an evaluation found."""
 
@@ -204,6 +204,9 @@ class Report:
         from agentkit.evaluation.tables import report_table
 
         return report_table(self)
+
+    def __repr__(self) -> str:
+        return str(self)  # the fields hold every run with its trace
 
     def __str__(self) -> str:
         from agentkit.evaluation.tables import as_text
