@@ -1,6 +1,7 @@
 """Evaluations of graphs of every kind, and whatever goes wrong in the middle of one."""
 
 import asyncio
+import sys
 import threading
 
 import pytest
@@ -16,7 +17,7 @@ from langgraph.types import interrupt
 from typing_extensions import TypedDict
 
 from agentkit import create_rag
-from agentkit.errors import ConfigurationError, DatasetError
+from agentkit.errors import ConfigurationError, DatasetError, MissingExtraError
 from agentkit.evaluation import Example, Score, aevaluate, evaluate
 from agentkit.testing import HashEmbeddings, Reply, Script, ScriptedChatModel
 
@@ -406,6 +407,12 @@ def test_options_that_cannot_work_are_refused(options, told):
 def test_what_cannot_be_run_is_refused(graph):
     with pytest.raises(ConfigurationError, match="What is evaluated is a graph"):
         evaluate(graph, QUESTIONS, right)
+
+
+def test_without_the_extra_nothing_is_run(monkeypatch):
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'agentkit-graphs\[eval\]'"):
+        evaluate(lambda inputs: pytest.fail("it ran"), QUESTIONS, right)
 
 
 def test_an_empty_dataset_is_refused():

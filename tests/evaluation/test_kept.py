@@ -280,6 +280,19 @@ def test_a_damaged_file_is_told(tmp_path, torn):
         evaluate(graph, ROWS, right, cache=tmp_path)
 
 
+def test_a_disk_that_fills_up_loses_nothing_but_the_cache(tmp_path):
+    graph, _ = counted()
+    evaluate(graph, ROWS[:1], right, cache=tmp_path)
+    with database(tmp_path) as kept:
+        kept.execute(
+            "CREATE TRIGGER full BEFORE INSERT ON kept "
+            "BEGIN SELECT RAISE(FAIL, 'database or disk is full'); END"
+        )
+    report = evaluate(graph, ROWS, right, cache=tmp_path)
+    assert report.scores("right") == [1] * 6
+    assert any("database or disk is full" in note for note in report.notes)
+
+
 def test_a_folder_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / "file").write_text("x")
     graph, asked = counted()

@@ -172,24 +172,38 @@ def test_one_or_two_examples_show_nothing(count):
     assert "nan" not in str(comparison).lower()
 
 
-def test_examples_are_paired_by_id_in_whatever_order(tmp_path):
-    rows = [{**row, "id": f"q{n}"} for n, row in enumerate(ROWS)]
-    before = report_of(range(12), rows=rows)
+def test_examples_are_paired_by_what_is_asked_in_whatever_order(tmp_path):
+    before = report_of(range(12))
     before.save(tmp_path / "before.json")
-    after = report_of(rows=rows[::-1])
+    after = report_of(rows=ROWS[::-1])
     comparison = after.compare(Report.load(tmp_path / "before.json"))
     assert len(comparison.pairs) == 30
     assert comparison.left_out == ()
     assert comparison.metrics["right"].comparison.difference == pytest.approx(0.4)
 
 
-def test_examples_that_differ_are_left_out_and_named():
+def test_questions_that_are_asked_twice_are_paired_once_each():
+    rows = [ROWS[0], ROWS[1], ROWS[0]]
+    comparison = report_of(rows=rows[1:]).compare(report_of(rows=rows))
+    ids = [(old.example.id, new.example.id) for old, new in comparison.pairs]
+    assert ids == [("2", "1"), ("1", "2")]
+    assert comparison.left_out == ("3",)
+
+
+def test_examples_that_only_one_report_has_are_left_out_and_named():
     rows = [{**ROWS[0], "id": "a"}, {**ROWS[1], "id": "b"}, {**ROWS[2], "id": "c"}]
     others = [rows[0], {**ROWS[9], "id": "b"}, {**ROWS[3], "id": "d"}]
     comparison = report_of(rows=rows).compare(report_of(rows=others))
     assert [after.example.id for _, after in comparison.pairs] == ["a"]
-    assert set(comparison.left_out) == {"b", "c", "d"}
-    assert "Left out, as not the same in both: " in str(comparison)
+    assert comparison.left_out == ("b", "c", "d")
+    assert "Left out, as only one report has them: b, c, d" in str(comparison)
+
+
+def test_examples_of_which_something_else_is_expected_are_named():
+    rows = [ROWS[0], {**ROWS[1], "answer": "no"}]
+    comparison = report_of(rows=rows).compare(report_of(rows=ROWS[:2]))
+    assert comparison.expecting_otherwise == ("2",)
+    assert "Something else is expected than before of: 2" in str(comparison)
 
 
 def test_pairs_without_a_score_are_left_out_of_that_metric():

@@ -83,6 +83,20 @@ def test_sync_and_streamed_calls_and_completion_models_are_counted():
     assert usage.unreported == 2
 
 
+def test_a_call_that_is_given_its_own_callbacks_is_counted_too():
+    async def graph(inputs):
+        return (await model().ainvoke("a", {"callbacks": []})).text
+
+    assert evaluate(graph, ROWS[:1], said).usage.calls == 1
+
+
+def test_calls_outside_of_an_evaluation_are_not_counted():
+    scripted = model()
+    report = evaluate(calling(scripted), ROWS[:1], said)
+    scripted.invoke("later")
+    assert report.usage.calls == 1
+
+
 def test_latency_is_between_the_runs():
     async def graph(inputs):
         await asyncio.sleep(0.001)

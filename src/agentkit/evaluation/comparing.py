@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from agentkit.errors import DatasetError
 from agentkit.evaluation.report import Report
 from agentkit.evaluation.results import Item
+from agentkit.evaluation.saved import plain_state
 from agentkit.evaluation.statistics import Comparison, compared
 
 if TYPE_CHECKING:
@@ -48,18 +51,26 @@ class ReportComparison:
 
     before: Report
     after: Report
-    left_out: tuple[str, ...]
-    """The ids of examples that only one report has, or that ask something else in each."""
+    pairs: tuple[tuple[Item, Item], ...]
+    """The examples that both reports have, before and after."""
 
     @cached_property
-    def pairs(self) -> list[tuple[Item, Item]]:
-        """The examples that both reports have, before and after."""
-        known = {item.example.id: item for item in self.before.items}
-        return [
-            (known[item.example.id], item)
-            for item in self.after.items
-            if item.example.id in known and item.example.id not in self.left_out
-        ]
+    def left_out(self) -> tuple[str, ...]:
+        """The ids of the examples that only one of the reports has."""
+        old = {id(item) for item, _ in self.pairs}
+        new = {id(item) for _, item in self.pairs}
+        only = [item for item in self.after.items if id(item) not in new]
+        only += [item for item in self.before.items if id(item) not in old]
+        return tuple(dict.fromkeys(item.example.id for item in only))
+
+    @cached_property
+    def expecting_otherwise(self) -> tuple[str, ...]:
+        """The ids of the pairs of which something else is expected now than before."""
+        return tuple(
+            new.example.id
+            for old, new in self.pairs
+            if plain_state(old.example.expected) != plain_state(new.example.expected)
+        )
 
     @cached_property
     def metrics(self) -> Mapping[str, MetricChange]:
@@ -115,15 +126,16 @@ def compared_reports(before: Report, after: Report) -> ReportComparison:
     Raises:
         DatasetError: When they have no example or no metric in common.
     """
-    old = {item.example.id: item.example.inputs for item in before.items}
-    new = {item.example.id: item.example.inputs for item in after.items}
-    others = [key for key in {**old, **new} if not _same(old.get(key), new.get(key))]
-    found = ReportComparison(before, after, tuple(others))
-    if not found.pairs:
+    known = defaultdict[str, list[Item]](list)
+    for item in reversed(before.items):
+        known[_asked(item)].append(item)
+    pairs = [(known[asked].pop(), item) for item in after.items if known[asked := _asked(item)]]
+    if not pairs:
         raise DatasetError(
             f"The reports {before.name!r} and {after.name!r} have no example in common: examples "
-            "are paired by their ids and inputs."
+            "are paired by their inputs."
         )
+    found = ReportComparison(before, after, tuple(pairs))
     if not found.metrics:
         raise DatasetError(
             f"The reports {before.name!r} and {after.name!r} have no scored metric in common: "
@@ -132,8 +144,6 @@ def compared_reports(before: Report, after: Report) -> ReportComparison:
     return found
 
 
-def _same(before: Mapping[str, object] | None, after: Mapping[str, object] | None) -> bool:
-    """Whether inputs are the same, one of which may have been saved and loaded."""
-    from agentkit.tools.documents import plain
-
-    return before is not None and after is not None and bool(plain(before) == plain(after))
+def _asked(item: Item) -> str:
+    """The inputs, as they are before and after a report is saved; the first of several the same."""
+    return json.dumps(plain_state(item.example.inputs), sort_keys=True)

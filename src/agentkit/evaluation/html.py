@@ -170,15 +170,21 @@ def _scores_table(report: Report, *, drawn: bool = False) -> Markup:
 
 
 def _changes(comparison: ReportComparison) -> Markup:
-    left_out = ", ".join(comparison.left_out[:_MOST_LISTED])
-    more = len(comparison.left_out) - _MOST_LISTED
-    told = f"Left out, as not the same in both: {left_out}" + (f" and {more} more" * (more > 0))
+    told = (
+        ("Left out, as only one report has them: ", comparison.left_out),
+        ("Something else is expected than before of: ", comparison.expecting_otherwise),
+    )
     return tag(
         "section",
         tag("h2", f"Against {comparison.before.name}"),
         _scrolled(_changes_table(comparison)),
-        tag("p", told, class_="note") if left_out else None,
+        (tag("p", text, _listed(ids), class_="note") for text, ids in told if ids),
     )
+
+
+def _listed(ids: Sequence[str]) -> str:
+    more = len(ids) - _MOST_LISTED
+    return ", ".join(ids[:_MOST_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _changes_table(comparison: ReportComparison) -> Markup:

@@ -17,6 +17,7 @@ from typing import Any
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseLanguageModel
 from langchain_core.vectorstores import VectorStore
+from langgraph.pregel import Pregel
 from pydantic import BaseModel
 
 from agentkit.graphs.context import GraphContext
@@ -93,7 +94,7 @@ class _Seer:
             yield from _of_container(value)
         elif isinstance(value, type):
             yield from _of_class(value)
-        elif hasattr(value, "nodes") and hasattr(value, "context_schema"):
+        elif isinstance(value, Pregel):
             yield from _of_graph(value)
         elif (parts := _of_code(value)) is not None:
             yield from parts
@@ -166,7 +167,7 @@ def _of_class(cls: type) -> Iterator[Any]:
         yield [each for each in own.values() if isinstance(each, types.FunctionType)]
 
 
-def _of_graph(graph: Any) -> Iterator[Any]:
+def _of_graph(graph: Pregel[Any, Any, Any, Any]) -> Iterator[Any]:
     drawn = graph.get_graph()
     yield from (graph.get_name(), graph.context_schema)
     yield sorted((edge.source, edge.target, edge.conditional) for edge in drawn.edges)

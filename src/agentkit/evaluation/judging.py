@@ -8,15 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from langchain_core.runnables.config import set_config_context
-
 from agentkit.errors import ConfigurationError, ScoringError
 from agentkit.evaluation.examples import Example
 from agentkit.evaluation.identity import identity
 from agentkit.evaluation.kept import Kept
 from agentkit.evaluation.results import GraphRun, Trial
 from agentkit.evaluation.scores import Metric, Output, Score, metric_name, scored
-from agentkit.evaluation.usage import Meter, Spending, Usage
+from agentkit.evaluation.usage import Meter, Spending, Usage, counted_by
 
 
 @dataclass(frozen=True)
@@ -83,10 +81,9 @@ class Judges:
         if kept is not None and (known := kept.score(key)) is not None:
             return _Judged(known[0], "", known[1])
         meter = Meter(self._spending)
-        scoring = scored(_in_thread(metric), example, output)
         try:
-            with set_config_context({"callbacks": [meter]}) as context:
-                score = await asyncio.get_running_loop().create_task(scoring, context=context)
+            with counted_by(meter):
+                score = await scored(_in_thread(metric), example, output)
         except ScoringError as error:
             return _Judged(None, str(error), meter.usage, meter.refused)
         # one that asks no model is made anew each time: its code may call code that changed

@@ -92,7 +92,11 @@ class Kept:
 
     def score(self, key: str) -> tuple[Score, Usage] | None:
         """The score of this key and what its metric's calls took, if there is one."""
-        told = self._get(key)
+        try:
+            told = self._get(key)
+        except ConfigurationError as error:
+            self._note(str(error))
+            return None
         if told is None:
             return None
         try:
@@ -129,7 +133,10 @@ class Kept:
             problem = shortened(f"{type(error).__name__}: {error}")
             self._note(f"A result cannot be kept in the cache ({problem}).")
             return None
-        self._run("INSERT OR REPLACE INTO kept VALUES (?, ?, ?)", key, kind, written)
+        try:
+            self._run("INSERT OR REPLACE INTO kept VALUES (?, ?, ?)", key, kind, written)
+        except ConfigurationError as error:  # a full disk is no reason to lose the evaluation
+            self._note(str(error))
         return told
 
     def _note(self, note: str) -> None:

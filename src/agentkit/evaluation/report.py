@@ -187,8 +187,8 @@ class Report:
         """How much better this report is than one before, example by example.
 
         Args:
-            before: The report to compare with. Examples are paired by their ids; those whose
-                inputs differ, or that only one report has, are left out and named.
+            before: The report to compare with. Examples are paired by their inputs; those that
+                only one report has are left out and named.
 
         Raises:
             DatasetError: When the reports have no example or no metric in common.

@@ -26,6 +26,7 @@ from agentkit.evaluation.report import Report
 from agentkit.evaluation.results import GraphRun, Item, Trial
 from agentkit.evaluation.running import Askable, Subject
 from agentkit.evaluation.scores import Metric
+from agentkit.evaluation.statistics import check_installed
 from agentkit.evaluation.usage import Budget, Meter, Prices, Spending, Usage, checked_prices
 
 _FEW = 20
@@ -97,7 +98,7 @@ def evaluate(
         DatasetError: When the dataset cannot be read, or is empty.
         BudgetError: When the budget is one of money, and there are no prices.
         ConfigurationError: When another argument is none of those.
-        MissingExtraError: When the `eval` extra is not installed and the report is shown.
+        MissingExtraError: When the `eval` extra is not installed.
     """
     return run_sync(lambda: aevaluate(graph, dataset, metrics, **options))
 
@@ -132,6 +133,7 @@ class _Evaluation:
         metrics: Metric | Sequence[Metric],
         options: EvaluationOptions,
     ) -> None:
+        check_installed()
         self._graph = graph
         self._options = options
         self._repeats = _whole("repeats", options.get("repeats", 1))

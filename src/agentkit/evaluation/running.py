@@ -20,7 +20,7 @@ from langgraph.types import Overwrite
 from agentkit._text import shortened, well_formed
 from agentkit.errors import ConfigurationError
 from agentkit.evaluation.results import GraphRun, Step
-from agentkit.evaluation.usage import Meter
+from agentkit.evaluation.usage import Meter, counted_by
 from agentkit.tools.documents import plain
 from agentkit.tools.graph import answer_of
 
@@ -81,7 +81,8 @@ class Subject:
         error = ""
         try:
             async with asyncio.timeout(self._timeout) as limit:
-                output = await self._output(self._fitting(inputs), meter, watch)
+                with counted_by(meter):
+                    output = await self._output(self._fitting(inputs), watch)
         except asyncio.CancelledError:
             if (task := asyncio.current_task()) is None or task.cancelling():
                 raise
@@ -95,8 +96,8 @@ class Subject:
             returned, error = {}, _waits_for(returned[_INTERRUPT])
         return GraphRun(returned, error, seconds, meter.usage, watch.steps)
 
-    async def _output(self, inputs: Any, meter: Meter, watch: _Watch) -> Any:
-        config = _with_meter(self._config, meter)
+    async def _output(self, inputs: Any, watch: _Watch) -> Any:
+        config = _in_own_thread(self._config)
         if not isinstance(self._runnable, Pregel):
             return await self._runnable.ainvoke(inputs, config)
         output: Any = None
@@ -226,16 +227,9 @@ def _takes_messages(graph: Askable) -> bool:
     return "messages" in taken and "question" not in taken
 
 
-def _with_meter(given: RunnableConfig | None, meter: Meter) -> RunnableConfig:
-    """The configuration with the meter, and a thread of its own for each run."""
+def _in_own_thread(given: RunnableConfig | None) -> RunnableConfig:
+    """The configuration with a thread for this run alone, where it names none."""
     config: RunnableConfig = {**(given or {})}
-    callbacks = config.get("callbacks")
-    if callbacks is None or isinstance(callbacks, list):
-        config["callbacks"] = [*(callbacks or []), meter]
-    else:
-        together = callbacks.copy()
-        together.add_handler(meter, inherit=True)
-        config["callbacks"] = together
     config["configurable"] = {"thread_id": str(uuid4()), **config.get("configurable", {})}
     return config
 

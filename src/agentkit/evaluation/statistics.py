@@ -140,6 +140,15 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
+def check_installed() -> None:
+    """See that intervals and tests can be computed, before there is anything to lose.
+
+    Raises:
+        MissingExtraError: When the `eval` extra is not installed.
+    """
+    _scipy()
+
+
 def _check(scores: Sequence[float]) -> None:
     if len(scores) == 0:
         raise ConfigurationError("There are no scores to take the mean of.")

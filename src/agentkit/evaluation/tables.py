@@ -114,7 +114,10 @@ def comparison_table(comparison: ReportComparison) -> Group:
     parts: list[RenderableType] = [table, *(Text(line) for line in _changes(before, after))]
     if comparison.left_out:
         ids = shortened(", ".join(comparison.left_out), 200)
-        parts.append(Text(f"Left out, as not the same in both: {ids}", style="dim"))
+        parts.append(Text(f"Left out, as only one report has them: {ids}", style="dim"))
+    if comparison.expecting_otherwise:
+        ids = shortened(", ".join(comparison.expecting_otherwise), 200)
+        parts.append(Text(f"Something else is expected than before of: {ids}", style="yellow"))
     return Group(*parts)
 
 

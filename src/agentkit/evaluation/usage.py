@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -12,6 +14,7 @@ from uuid import UUID
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
+from langchain_core.tracers.context import register_configure_hook
 
 from agentkit.errors import BudgetError, ConfigurationError
 
@@ -366,6 +369,21 @@ class Meter(BaseCallbackHandler):
             raise
         with self._lock:
             self._open[run_id] = name
+
+
+_meter: ContextVar[Meter | None] = ContextVar("agentkit_evaluation_meter", default=None)
+# unlike callbacks of a configuration, it also counts calls that are given their own callbacks
+register_configure_hook(_meter, inheritable=True)
+
+
+@contextmanager
+def counted_by(meter: Meter) -> Iterator[None]:
+    """Every call of a model inside is counted, whatever configuration it is made with."""
+    token = _meter.set(meter)
+    try:
+        yield
+    finally:
+        _meter.reset(token)
 
 
 def _took(response: LLMResult) -> tuple[str, ModelUsage]:
