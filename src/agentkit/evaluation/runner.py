@@ -78,7 +78,7 @@ def evaluate(
         repeats: How often each example is run. Scores are then means over the runs, and the
             report has pass^k for every k up to this.
         passing: The score from which on a run has passed, for pass^k.
-        concurrency: How many runs may go on at once.
+        concurrency: How many runs may go on at once; latencies are those under this load.
         timeout: Seconds that one run may take; None for no limit.
         cache: A folder. What is done is kept there, so that an evaluation that was interrupted
             goes on where it stopped, and one more metric costs no more runs of the graph. Runs
