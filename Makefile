@@ -9,7 +9,7 @@ INDEX := .agentkit/demo
 ASK := $(BIN)/agentkit ask --index $(INDEX)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-lowest lint format bench studio view constraints clean
+.PHONY: help demo test test-lowest lint format bench notebooks first-hour studio view constraints clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -43,6 +43,12 @@ format: $(VENV)/.lint ## Format the code
 bench: $(VENV)/.test ## Run the benchmarks that need no data and no key
 	$(BIN)/python -m benchmarks.overhead
 	$(BIN)/python -m benchmarks.latency
+
+notebooks: $(VENV)/.test ## Run the notebooks and keep their outputs
+	$(BIN)/python scripts/notebooks.py
+
+first-hour: $(VENV)/.test ## Walk through a newcomer's first hour on the embedded models
+	$(BIN)/python scripts/first_hour.py
 
 studio: $(VENV)/.test ## Serve the graphs for LangGraph Studio, on this machine only
 	$(BIN)/langgraph dev --no-browser

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -75,8 +77,7 @@ def optimize(
     if calls is None and tokens is None and cost is None:
         raise ConfigurationError("Give a budget: --calls, --tokens, or --cost with --prices.")
     loaded = named_graph(graph, config)
-    # DSPy tells its progress on standard output, which is for the result
-    with contextlib.redirect_stdout(sys.stderr):
+    with _dspy_told_apart(quiet=quiet):
         try:
             found = tune(
                 loaded,
@@ -107,6 +108,17 @@ def optimize(
     out.print(escape(str(found)))
     unchanged = "The prompts stay as they are; --keep-unproven saves the found ones."
     out.print(escape(f"Saved to {output}." if saves else unchanged))
+
+
+@contextlib.contextmanager
+def _dspy_told_apart(*, quiet: bool) -> Iterator[None]:
+    """DSPy tells its progress on standard output, which is for the result; nowhere when quiet."""
+    with contextlib.ExitStack() as stack:
+        nowhere = stack.enter_context(Path(os.devnull).open("w")) if quiet else None
+        stack.enter_context(contextlib.redirect_stdout(nowhere or sys.stderr))
+        if nowhere:
+            stack.enter_context(contextlib.redirect_stderr(nowhere))
+        yield
 
 
 def _setting(told: str) -> tuple[str, Any]:
