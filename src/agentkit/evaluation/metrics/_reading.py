@@ -58,10 +58,16 @@ def answer_of(output: Output) -> str:
 
 
 def acceptable(example: Example, field: str = "answer") -> list[str]:
-    """The answers that count as right: one, or several."""
+    """The answers that count as right: one, or several.
+
+    Raises:
+        ScoringError: When the example has none, an empty one, or what is no text.
+    """
     wanted = expected(example, field)
-    listed = wanted if isinstance(wanted, list | tuple | set) else [wanted]
-    if not listed:
+    listed = list(wanted) if isinstance(wanted, list | tuple | set) else [wanted]
+    if not all(isinstance(each, str | int | float) for each in listed):
+        raise ScoringError(f"The expected {field!r} is a text, or several; got {wanted!r:.200}.")
+    if not listed or not all(str(each).strip() for each in listed):
         raise ScoringError(f"The example's expected {field!r} is empty.")
     return [str(each) for each in listed]
 

@@ -28,11 +28,11 @@ class AnswerMatch:
 
     Args:
         name: What reports call it.
-        compare: Scores the words of an answer against those of an acceptable one.
+        compare: Scores an answer against an acceptable one.
     """
 
     name: str
-    compare: Callable[[list[str], list[str]], float]
+    compare: Callable[[str, str], float]
 
     def __call__(self, example: Example, output: Output) -> Score:
         """Score the answer of an output, whose citations do not count.
@@ -41,38 +41,47 @@ class AnswerMatch:
             ScoringError: When there is no answer, or none that is expected.
         """
         answer = answer_of(output)
-        given = words_of(without_citations(answer))
-        wanted = acceptable(example)
-        value = max(self.compare(given, words_of(each)) for each in wanted)
+        given, wanted = without_citations(answer), acceptable(example)
+        value = max(self.compare(given, each) for each in wanted)
         told = f"Expected: {shortened(' / '.join(wanted), _SHOWN)}. "
         return Score(value, f"{told}Answered: {shortened(answer, _SHOWN) or 'nothing'}.")
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text that count."""
-    return [word for word in folded_words(text).split() if word not in _ARTICLES]
+    """The words of a text that count; where none does, as in "A" or "+", those that there are."""
+    words = all_words(text)
+    return [word for word in words if word not in _ARTICLES] or words
 
 
-def f1(given: list[str], wanted: list[str]) -> float:
+def all_words(text: str) -> list[str]:
+    """The words of a text with its articles; of one that has no words, its signs."""
+    return folded_words(text).split() or text.split()
+
+
+def _f1(answer: str, wanted: str) -> float:
     """The harmonic mean of precision and recall of words, each as often as it stands there."""
-    if not given or not wanted:
-        return float(given == wanted)
-    shared = sum((Counter(given) & Counter(wanted)).values())
-    return 2 * shared / (len(given) + len(wanted))
+    given, known = words_of(answer), words_of(wanted)
+    shared = sum((Counter(given) & Counter(known)).values())
+    return 2 * shared / ((len(given) + len(known)) or 1)
 
 
-def _is_same(given: list[str], wanted: list[str]) -> float:
-    return float(given == wanted)
+def _is_same(answer: str, wanted: str) -> float:
+    return float(words_of(answer) == words_of(wanted))
 
 
-def _holds(given: list[str], wanted: list[str]) -> float:
-    return float(f" {' '.join(wanted)} " in f" {' '.join(given)} ")
+def _holds(answer: str, wanted: str) -> float:
+    """Whether one stands in the other, both with articles or both without: "A" in "It is A"."""
+    return float(any(_stands_in(read(wanted), read(answer)) for read in (words_of, all_words)))
+
+
+def _stands_in(some: list[str], words: list[str]) -> bool:
+    return f" {' '.join(some)} " in f" {' '.join(words)} "
 
 
 exact_match = AnswerMatch("exact_match", _is_same)
 """Whether the answer is an acceptable one, word by word."""
 
-token_f1 = AnswerMatch("token_f1", f1)
+token_f1 = AnswerMatch("token_f1", _f1)
 """How many words the answer shares with an acceptable one: F1 of its words."""
 
 contains = AnswerMatch("contains", _holds)
