@@ -1,6 +1,7 @@
 """Retrieval metrics, against figures that were worked out by hand."""
 
 import math
+import pickle
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,14 @@ from langchain_core.documents import Document
 
 from agentkit.errors import ConfigurationError, ScoringError
 from agentkit.evaluation.examples import Example
-from agentkit.evaluation.metrics import hit_rate, mrr, ndcg, precision, recall
+from agentkit.evaluation.metrics import (
+    average_precision,
+    hit_rate,
+    mrr,
+    ndcg,
+    precision,
+    recall,
+)
 
 NAMES = st.lists(st.sampled_from("abcdefgh"), unique=True, min_size=1)
 
@@ -32,6 +40,8 @@ def wanting(documents):
         (mrr(), 1.0),
         (hit_rate(k=1), 1.0),
         (ndcg(k=3), (1 + 1 / math.log2(4)) / (1 + 1 / math.log2(3) + 1 / 2)),
+        (average_precision(), (1 + 2 / 3 + 3 / 4) / 3),
+        (average_precision(k=3), (1 + 2 / 3) / 3),
     ],
     ids=lambda given: getattr(given, "name", ""),
 )
@@ -45,6 +55,43 @@ def test_grades_count_for_ndcg_and_zero_is_not_relevant():
     best = 3 + 1 / math.log2(3)
     assert ndcg()(example, found("a", "b")).value == pytest.approx((1 + 3 / math.log2(3)) / best)
     assert recall()(example, found("b", "c")).value == 0.5
+
+
+def test_without_a_k_what_was_not_found_counts_too():
+    assert ndcg()(wanting(["a", "b"]), found("a")).value == pytest.approx(
+        1 / (1 + 1 / math.log2(3))
+    )
+    assert average_precision()(wanting(["a", "b"]), found("a")).value == 0.5
+    assert precision()(wanting(["a", "b"]), found("a")).value == 1
+
+
+def test_one_document_may_be_expected_without_a_list():
+    assert recall()(wanting("tea 字"), found("tea 字")).value == 1
+    assert recall()(wanting("ab"), found("a", "b")).value == 0
+
+
+def chunks(*sources):
+    return {"documents": [Document(str(n), metadata={"source": s}) for n, s in enumerate(sources)]}
+
+
+def test_documents_may_be_named_by_what_their_metadata_say():
+    metric = recall(k=2, by="source")
+    assert metric.name == "recall_by_source@2"
+    output = chunks("a.md", "a.md", "b.md", "c.md")
+    score = metric(wanting(["b.md", "c.md"]), output)
+    assert (score.value, score.feedback) == (0.5, "Found b.md at rank 2. Not found: c.md.")
+    assert mrr(by="source")(wanting("c.md"), output).value == pytest.approx(1 / 3)
+    with pytest.raises(ScoringError, match="no 'page' in its metadata; it has source"):
+        recall(by="page")(wanting(["1"]), output)
+    with pytest.raises(ConfigurationError, match="`by` is the name of a metadata key; got 7"):
+        recall(by=7)
+
+
+def test_a_metric_is_equal_to_its_copy():
+    copy = pickle.loads(pickle.dumps(recall(k=5)))
+    assert copy == recall(k=5)
+    assert copy != recall(k=6)
+    assert copy(wanting(["a"]), found("a")).value == 1
 
 
 def test_the_second_is_half():
@@ -74,10 +121,18 @@ def test_feedback_says_where_documents_are():
 @given(wanted=NAMES, names=NAMES, k=st.integers(1, 9))
 def test_every_score_is_from_0_to_1_and_recall_grows_with_k(wanted, names, k):
     example, output = wanting(wanted), found(*names)
-    for metric in (recall(k=k), precision(k=k), mrr(k=k), ndcg(k=k), hit_rate(k=k)):
+    makers = (recall, precision, mrr, ndcg, average_precision, hit_rate)
+    for metric in [make(k=n) for make in makers for n in (k, None)]:
         assert 0 <= metric(example, output).value <= 1
     assert recall(k=k)(example, output).value <= recall(k=k + 1)(example, output).value
     assert recall()(example, output).value == len({*wanted} & {*names}) / len(wanted)
+
+
+@given(wanted=NAMES, names=NAMES)
+def test_all_that_is_relevant_in_front_is_the_best_order(wanted, names):
+    rest = [name for name in names if name not in wanted]
+    for metric in (recall(), ndcg(), average_precision(), mrr(), hit_rate()):
+        assert metric(wanting(wanted), found(*wanted, *rest)).value == pytest.approx(1)
 
 
 @given(wanted=NAMES, names=NAMES)
@@ -100,6 +155,10 @@ def test_a_k_that_is_none_is_refused(k):
         (wanting([]), found("a"), "No document is relevant"),
         (wanting({"a": 0}), found("a"), "No document is relevant"),
         (wanting({"a": "much"}), found("a"), "whole numbers"),
+        (wanting({"a": 0.5}), found("a"), "whole numbers"),
+        (wanting({"a": float("nan")}), found("a"), "whole numbers"),
+        (wanting({"a": float("inf")}), found("a"), "whole numbers"),
+        (wanting(7), found("a"), "ids, or a mapping"),
         (wanting(["a"]), {"answer": "x"}, "The output has no 'documents'; it has answer"),
         (wanting(["a"]), {"documents": ["a"]}, "LangChain documents"),
         (wanting(["a"]), None, "a mapping; got NoneType"),

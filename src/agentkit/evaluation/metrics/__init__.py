@@ -25,7 +25,14 @@ if TYPE_CHECKING:
     from agentkit.evaluation.metrics.labels import Agreement, aagreement, agreement
     from agentkit.evaluation.metrics.named import named_metric
     from agentkit.evaluation.metrics.queries import assert_same_result, execution_accuracy
-    from agentkit.evaluation.metrics.retrieval import hit_rate, mrr, ndcg, precision, recall
+    from agentkit.evaluation.metrics.retrieval import (
+        average_precision,
+        hit_rate,
+        mrr,
+        ndcg,
+        precision,
+        recall,
+    )
     from agentkit.evaluation.metrics.steps import memory_recall, route_accuracy, tool_trajectory
 
 __all__ = [
@@ -36,6 +43,7 @@ __all__ = [
     "agreement",
     "answer_relevance",
     "assert_same_result",
+    "average_precision",
     "citation_correctness",
     "citation_coverage",
     "contains",
@@ -69,6 +77,7 @@ __getattr__, __dir__ = lazy_names(
         "agreement": "labels",
         "answer_relevance": "judges",
         "assert_same_result": "queries",
+        "average_precision": "retrieval",
         "citation_correctness": "citations",
         "citation_coverage": "citations",
         "contains": "answers",

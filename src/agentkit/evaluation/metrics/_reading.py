@@ -84,9 +84,26 @@ def documents_of(output: Output) -> list[Document]:
     return list(found)
 
 
-def document_ids(output: Output) -> list[str]:
-    """The ids of the documents that the graph returned, each once, the best first."""
-    return list(dict.fromkeys(map(document_id, documents_of(output))))
+def document_ids(output: Output, *, by: str | None = None) -> list[str]:
+    """The ids of the documents that the graph returned, each once, the best first.
+
+    Args:
+        output: What the graph returned.
+        by: A metadata key whose values stand for the ids.
+
+    Raises:
+        ScoringError: When there are no documents to be found, or one lacks the key.
+    """
+    documents = documents_of(output)
+    if by is None:
+        return list(dict.fromkeys(map(document_id, documents)))
+    for document in documents:
+        if document.metadata.get(by) is None:
+            there = ", ".join(map(str, document.metadata)) or "nothing"
+            raise ScoringError(
+                f"Document {document_id(document)} has no {by!r} in its metadata; it has {there}."
+            )
+    return list(dict.fromkeys(str(document.metadata[by]) for document in documents))
 
 
 def at_least_one(name: str, value: int | None) -> None:

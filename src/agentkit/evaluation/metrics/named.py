@@ -27,6 +27,7 @@ AT_K: Mapping[str, Callable[..., Metric]] = {
     "precision": retrieval.precision,
     "mrr": retrieval.mrr,
     "ndcg": retrieval.ndcg,
+    "average_precision": retrieval.average_precision,
     "hit_rate": retrieval.hit_rate,
     "memory_recall": steps.memory_recall,
 }
