@@ -6,6 +6,7 @@ import functools
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from langchain_core.documents import Document
 from typing_extensions import TypedDict
@@ -24,6 +25,7 @@ _MARKS_IN_A_ROW = re.compile(
 )
 _QUOTED = re.compile(r"[\"“”„«»「」]([^\"“”„«»「」]+)[\"“”„«»「」]")
 _UNSENDABLE = re.compile("[\0\ud800-\udfff]")
+_SENTENCE_END = re.compile(r"[.!?…]\s+\S|[。！？]")
 _CUT = " […]"
 
 
@@ -56,6 +58,18 @@ class CheckedAnswer:
     text: str
     citations: list[Citation]
     problems: list[str]
+
+
+class JudgedCitation(NamedTuple):
+    """A citation as an answer makes it: of which number, and from where to where its mark stands.
+
+    `problem` is what is wrong with it, or empty.
+    """
+
+    number: int
+    start: int
+    end: int
+    problem: str
 
 
 def render_documents(documents: Sequence[Document], max_chars: int | None = None) -> str:
@@ -123,6 +137,33 @@ def check_citations(
     return CheckedAnswer(text, checker.sort(text)[0], problems)
 
 
+def judge_citations(
+    answer: str, documents: Sequence[Document], *, quotes: bool = False
+) -> list[JudgedCitation]:
+    """Judge each citation of an answer by itself, without a model.
+
+    A quotation in a citation's own sentence must stand in its document, whatever `quotes` says.
+
+    Args:
+        answer: The answer with its citations.
+        documents: The documents, numbered from 1 in this order.
+        quotes: Whether each citation must follow a quotation.
+    """
+    checker = _Checker(documents, quotes=quotes)
+    return [
+        JudgedCitation(
+            number, *mark.span(), problem=problem or checker.misquoted(statement, number)
+        )
+        for statement, mark, number, _, problem in checker.each(answer)
+    ]
+
+
+def stands_in(words: str, document: Document) -> bool:
+    """Whether words stand in a document, side by side: case, punctuation and white space aside."""
+    folded = folded_words(words)
+    return bool(folded) and f" {folded} " in f" {folded_words(document.page_content)} "
+
+
 def without_citations(answer: str, numbers: Collection[int] | None = None) -> str:
     """The answer without the marks of these numbers, or without any."""
 
@@ -175,18 +216,31 @@ class _Checker:
         held: list[Citation] = []
         failed: set[int] = set()
         problems: dict[str, None] = {}
+        for _, mark, number, quote, problem in self.each(answer):
+            if problem:
+                failed.add(number)
+                problems[problem] = None
+            else:
+                held.append(_citation(number, self.documents[number - 1], mark.span(), quote))
+        return held, failed, list(problems)
+
+    def each(self, answer: str) -> Iterator[tuple[str, re.Match[str], int, str, str]]:
+        """Each citation: its statement, mark and number, what it quotes, and what is wrong."""
         quote_in = functools.cache(self._quote)
         for statement, mark in _cited_statements(answer):
             for number in _numbers(mark.group()):
                 quote = quote_in(statement, number)
-                if problem := self._problem(statement, number, quote):
-                    failed.add(number)
-                    problems[problem] = None
-                else:
-                    held.append(_citation(number, self.documents[number - 1], mark.span(), quote))
-        return held, failed, list(problems)
+                yield statement, mark, number, quote, self._problem(statement, number, quote)
 
-    def _problem(self, statement: str, number: int, quote: str) -> str | None:
+    def misquoted(self, statement: str, number: int) -> str:
+        """What is wrong with a quotation in the last sentence of a statement; empty for nothing."""
+        quotations = list(_QUOTED.finditer(statement))
+        if not quotations or _SENTENCE_END.search(statement, quotations[-1].end()):
+            return ""
+        quoted = quotations[-1][1]
+        return "" if self._stands_in(quoted, number) else _not_in_document(quoted, number)
+
+    def _problem(self, statement: str, number: int, quote: str) -> str:
         if not self.documents:
             return f"[{number}] is cited, but there are no documents."
         if not self._exists(number):
@@ -194,13 +248,13 @@ class _Checker:
                 f"[{number}] is cited, but the documents are numbered 1 to {len(self.documents)}."
             )
         if not self.quotes:
-            return None
+            return ""
         quoted = _last_quotation(statement)
         if not quoted:
             return f'No quotation stands before [{number}]; it needs words of that document in "".'
         if quoted != quote:
-            return f'"{quoted}" does not stand in document [{number}].'
-        return None
+            return _not_in_document(quoted, number)
+        return ""
 
     def _quote(self, statement: str, number: int) -> str:
         """The words of the document that a statement quotes, or is made of; else nothing."""
@@ -250,6 +304,10 @@ def _numbers(mark: str) -> list[int]:
 def _last_quotation(statement: str) -> str:
     quotations = _QUOTED.findall(statement)
     return quotations[-1] if quotations else ""
+
+
+def _not_in_document(quoted: str, number: int) -> str:
+    return f'"{quoted}" does not stand in document [{number}].'
 
 
 def _citation(number: int, document: Document, span: tuple[int, int], quote: str) -> Citation:

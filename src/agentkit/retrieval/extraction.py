@@ -25,8 +25,10 @@ from agentkit.retrieval.words import folded_words
 NONE = "none"
 """The choice that no sentence answers the question."""
 
+FEWEST_WORDS = 3
+"""What has less words answers no question."""
+
 _MOST_CHOSEN = 3
-_FEWEST_WORDS = 3
 # the sentence splitter crashes on these, or cannot take them
 _UNSPLITTABLE = re.compile(r"[^\S\n ]|[\0\ud800-\udfff]")
 _BLOCK = re.compile(r"[ \t]*#[^\n]*|[^\n]+(?:\n(?![ \t]*(?:\n|[-*#|>]|\d+[.)]))[^\n]+)*")
@@ -96,18 +98,21 @@ EXTRACT = Prompt(
 )
 
 
-def sentences_of(documents: Sequence[Document], *, language: str = "en") -> list[Sentence]:
-    """The sentences of documents, in order; those of less than three words are left out.
+def sentences_of(
+    documents: Sequence[Document], *, language: str = "en", fewest_words: int = FEWEST_WORDS
+) -> list[Sentence]:
+    """The sentences of documents, in order.
 
     Args:
         documents: The documents, numbered from 1 in this order.
         language: The ISO 639 code of the language whose rules split the text.
+        fewest_words: Words that a sentence has; those with less are left out.
     """
     return [
         sentence
         for number, document in enumerate(documents, 1)
         for sentence in _split(document.page_content, number, language)
-        if len(folded_words(sentence.text).split()) >= _FEWEST_WORDS
+        if len(folded_words(sentence.text).split()) >= fewest_words
     ]
 
 

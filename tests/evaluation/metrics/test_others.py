@@ -1,4 +1,4 @@
-"""Citations, queries, tools, routes, memories; metrics by name and of other packages."""
+"""Queries, tools, routes, memories; metrics by name and of other packages."""
 
 import sys
 from types import ModuleType, SimpleNamespace
@@ -11,10 +11,8 @@ from agentkit import SQLDatabase, create_text_to_sql
 from agentkit.errors import ConfigurationError, QueryRefusedError, ScoringError
 from agentkit.evaluation.examples import Example
 from agentkit.evaluation.metrics import (
-    CitationCorrectness,
     assert_same_result,
     citation_correctness,
-    citation_coverage,
     execution_accuracy,
     from_deepeval,
     from_ragas,
@@ -24,7 +22,6 @@ from agentkit.evaluation.metrics import (
     tool_trajectory,
 )
 from agentkit.evaluation.scores import metric_name, scored
-from agentkit.retrieval import NOT_IN_DOCUMENTS
 from agentkit.testing import HashEmbeddings, Script, ScriptedChatModel
 
 DOCUMENTS = [Document("Books may be kept for four weeks."), Document("Films for a week.")]
@@ -32,48 +29,6 @@ DOCUMENTS = [Document("Books may be kept for four weeks."), Document("Films for 
 
 def wanting(**expected):
     return Example("1", {"question": "How long?"}, expected)
-
-
-# -- citations -------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("answer", "value"),
-    [
-        ("Four weeks [1].", 1.0),
-        ("Four weeks [1], or a week [2].", 1.0),
-        ("Four weeks [1], or more [7].", 0.5),
-        ("Four weeks [9].", 0.0),
-        ("Four weeks.", 0.0),
-        (NOT_IN_DOCUMENTS, 1.0),
-    ],
-)
-def test_a_citation_holds_whose_document_is_there(answer, value):
-    score = citation_correctness(wanting(), {"answer": answer, "documents": DOCUMENTS})
-    assert score.value == value
-
-
-def test_quotations_are_looked_up_where_they_are_asked_for():
-    metric = CitationCorrectness(quotes=True)
-    right = 'It is "four weeks" [1].'
-    assert metric(wanting(), {"answer": right, "documents": DOCUMENTS}).value == 1
-    wrong = 'It is "five weeks" [1].'
-    assert metric(wanting(), {"answer": wrong, "documents": DOCUMENTS}).value == 0
-
-
-@pytest.mark.parametrize(
-    ("answer", "value"),
-    [
-        ("You may keep books for four weeks [1]. You may keep films for a week [2].", 1.0),
-        ("You may keep books for four weeks. [1] You may keep films for a week. [2]", 1.0),
-        ("You may keep books for four weeks [1]. That is a long time.", 0.5),
-        ("You may keep books for four weeks.", 0.0),
-        ("", 0.0),
-        (NOT_IN_DOCUMENTS, 1.0),
-    ],
-)
-def test_sentences_with_a_citation_are_counted(answer, value):
-    assert citation_coverage(wanting(), {"answer": answer}).value == value
 
 
 # -- queries ---------------------------------------------------------------------------------------
