@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentkit.databases.results import QueryResult, result_key, same_result
+from agentkit.databases.results import QueryResult, different_rows, result_key, same_result
 
 
 def result(*rows, truncated=False):
@@ -109,3 +109,29 @@ def test_many_rows_and_columns_that_are_alike_are_compared_quickly():
     one_hot = [tuple(int(a == b) for a in range(10)) for b in range(10)]
     doubled = [(*row[:-1], row[0]) for row in one_hot]
     assert not same_result(result(*one_hot), result(*doubled))
+
+
+def test_the_rows_that_differ_are_told():
+    expected = result(("a", 1), ("b", 2), ("b", 2), ("c", 3))
+    actual = result((0, 3, "c"), (0, 2, "b"), (0, 4, "d"))
+    assert different_rows(expected, actual) == ([("a", 1), ("b", 2)], [(0, 4, "d")])
+
+
+def test_rows_differ_in_nothing_where_only_their_order_does():
+    assert different_rows(column(1, 2), column(2, 1)) == ([], [])
+
+
+def test_rows_of_fewer_columns_all_differ():
+    assert different_rows(result(("a", 1)), column("a")) == ([("a", 1)], [("a",)])
+    assert different_rows(result(), column("a")) == ([], [("a",)])
+    assert different_rows(column("a"), result()) == ([("a",)], [])
+
+
+TABLES = st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 1)), max_size=6)
+
+
+@given(one=TABLES, other=TABLES)
+def test_results_are_the_same_exactly_when_no_row_differs(one, other):
+    missing, extra = different_rows(result(*one), result(*other))
+    assert same_result(result(*one), result(*other)) == (not missing and not extra)
+    assert len(one) - len(missing) == len(other) - len(extra)

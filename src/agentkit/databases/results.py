@@ -94,6 +94,62 @@ def same_result(expected: QueryResult, actual: QueryResult, *, ordered: bool = F
     return _has_columns_for(wanted, found) and _columns_match(wanted, found, [], ordered=ordered)
 
 
+def different_rows(
+    expected: QueryResult, actual: QueryResult
+) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
+    """What a reader looks at first where two results are not the same.
+
+    Args:
+        expected: The result of the reference query.
+        actual: The result of the query that is judged.
+
+    Returns:
+        The expected rows that are missing, and the actual rows that were not expected, each in its
+        order. Rows are compared by those of the actual columns that are nearest to the expected
+        ones; of results that differ in nothing but their rows' order there are none.
+    """
+    if same_result(expected, actual):
+        return [], []
+    wanted = [tuple(map(_comparable, row)) for row in expected.rows]
+    found = [tuple(map(_comparable, row)) for row in actual.rows]
+    chosen = _nearest_columns(wanted, found)
+    projected = [tuple(row[column] for column in chosen) for row in found]
+    return _besides(expected.rows, wanted, projected), _besides(actual.rows, projected, wanted)
+
+
+def _nearest_columns(
+    wanted: Sequence[tuple[Hashable, ...]], found: Sequence[tuple[Hashable, ...]]
+) -> list[int]:
+    """For each expected column the one of the others that shares most values with it."""
+    contents = [Counter(column) for column in zip(*found, strict=True)]
+    left = list(range(len(contents)))
+    chosen = []
+    for column in zip(*wanted, strict=True):
+        values = Counter(column)
+        if not left:
+            break
+        best = max(left, key=lambda place: (values & contents[place]).total())
+        left.remove(best)
+        chosen.append(best)
+    return chosen or left  # where none is expected, the rows are told as they are
+
+
+def _besides(
+    rows: Sequence[tuple[Any, ...]],
+    keys: Sequence[tuple[Hashable, ...]],
+    others: Sequence[tuple[Hashable, ...]],
+) -> list[tuple[Any, ...]]:
+    """The rows whose keys are not among others, as often as they are more."""
+    left = Counter(others)
+    besides = []
+    for row, key in zip(rows, keys, strict=True):
+        if left[key]:
+            left[key] -= 1
+        else:
+            besides.append(row)
+    return besides
+
+
 def _has_columns_for(
     wanted: Sequence[tuple[Hashable, ...]], found: Sequence[tuple[Hashable, ...]]
 ) -> bool:

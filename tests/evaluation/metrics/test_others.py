@@ -1,4 +1,4 @@
-"""Queries, tools, routes, memories; metrics by name and of other packages."""
+"""Tools, routes, memories; metrics by name and of other packages."""
 
 import sys
 from types import ModuleType, SimpleNamespace
@@ -7,13 +7,11 @@ import pytest
 from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, HumanMessage
 
-from agentkit import SQLDatabase, create_text_to_sql
-from agentkit.errors import ConfigurationError, QueryRefusedError, ScoringError
+from agentkit import SQLDatabase
+from agentkit.errors import ConfigurationError, ScoringError
 from agentkit.evaluation.examples import Example
 from agentkit.evaluation.metrics import (
-    assert_same_result,
     citation_correctness,
-    execution_accuracy,
     from_deepeval,
     from_ragas,
     memory_recall,
@@ -22,72 +20,13 @@ from agentkit.evaluation.metrics import (
     tool_trajectory,
 )
 from agentkit.evaluation.scores import metric_name, scored
-from agentkit.testing import HashEmbeddings, Script, ScriptedChatModel
+from agentkit.testing import Script, ScriptedChatModel
 
 DOCUMENTS = [Document("Books may be kept for four weeks."), Document("Films for a week.")]
 
 
 def wanting(**expected):
     return Example("1", {"question": "How long?"}, expected)
-
-
-# -- queries ---------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def shop(make_database):
-    script = [
-        "CREATE TABLE items (name TEXT, price INTEGER)",
-        "INSERT INTO items VALUES ('tea', 3), ('coffee', 4), ('milk', 2)",
-    ]
-    return SQLDatabase(make_database("sqlite", script))
-
-
-@pytest.mark.parametrize(
-    ("query", "value"),
-    [
-        ("SELECT name FROM items WHERE price > 2", 1),
-        ("SELECT price, name FROM items WHERE price > 2 ORDER BY name", 1),
-        ("SELECT name FROM items", 0),
-        ("SELECT nothing FROM nowhere", 0),
-        ("DROP TABLE items", 0),
-        ("", 0),
-    ],
-)
-async def test_a_query_is_right_by_its_rows(shop, query, value):
-    example = wanting(query="SELECT name FROM items WHERE price >= 3")
-    score = await scored(execution_accuracy(shop), example, {"query": query})
-    assert score.value == value
-    assert score.feedback
-
-
-async def test_any_of_several_reference_queries_will_do_and_order_counts_where_it_is_said(shop):
-    golds = ["SELECT 1", "SELECT name FROM items ORDER BY price"]
-    shuffled = {"query": "SELECT name FROM items ORDER BY name"}
-    assert (await scored(execution_accuracy(shop), wanting(query=golds), shuffled)).value == 1
-    strict = execution_accuracy(shop, ordered=True)
-    assert (await scored(strict, wanting(query=golds), shuffled)).value == 0
-    by_query = execution_accuracy(shop, ordered=None)
-    assert (await scored(by_query, wanting(query=golds), shuffled)).value == 0
-    told = wanting(query=golds, ordered=False)
-    assert (await scored(by_query, told, shuffled)).value == 1
-
-
-async def test_a_reference_query_that_fails_is_no_fault_of_the_graph(shop):
-    with pytest.raises(ScoringError, match="The reference query 'SELECT x' fails"):
-        await scored(execution_accuracy(shop), wanting(query="SELECT x"), {"query": "SELECT 1"})
-
-
-def test_a_graphs_query_is_asserted_in_a_test(shop):
-    gold = "SELECT max(price) FROM items"
-    script = Script([{"query": "SELECT price FROM items ORDER BY price DESC LIMIT 1"}, "4."])
-    graph = create_text_to_sql(ScriptedChatModel(script), shop, embeddings=HashEmbeddings())
-    query = graph.invoke({"question": "What costs most?"})["query"]
-    assert_same_result(shop, query, gold)
-    with pytest.raises(AssertionError, match=r"(?s)Expected, by SELECT max.*4.*but got.*2"):
-        assert_same_result(shop, "SELECT min(price) FROM items", [gold, "SELECT 7"])
-    with pytest.raises(QueryRefusedError):
-        assert_same_result(shop, "DELETE FROM items", gold)
 
 
 # -- steps -----------------------------------------------------------------------------------------
@@ -179,7 +118,8 @@ def test_a_metric_is_found_by_its_name_and_has_it(spec):
     assert metric_name(named_metric(spec)) == spec
 
 
-def test_metrics_that_need_something_are_given_it(shop):
+def test_metrics_that_need_something_are_given_it(make_database):
+    shop = SQLDatabase(make_database("sqlite", ["CREATE TABLE items (name TEXT)"]))
     judge = named_metric("groundedness", model=ScriptedChatModel(Script([])))
     assert metric_name(judge) == "groundedness"
     assert metric_name(named_metric("execution_accuracy", database=shop)) == "execution_accuracy"

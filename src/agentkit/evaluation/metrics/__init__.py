@@ -24,7 +24,12 @@ if TYPE_CHECKING:
     )
     from agentkit.evaluation.metrics.labels import Agreement, aagreement, agreement
     from agentkit.evaluation.metrics.named import named_metric
-    from agentkit.evaluation.metrics.queries import assert_same_result, execution_accuracy
+    from agentkit.evaluation.metrics.queries import (
+        aassert_same_result,
+        assert_same_result,
+        execution_accuracy,
+        row_accuracy,
+    )
     from agentkit.evaluation.metrics.retrieval import (
         average_precision,
         hit_rate,
@@ -40,6 +45,7 @@ __all__ = [
     "CitationCorrectness",
     "Judge",
     "aagreement",
+    "aassert_same_result",
     "agreement",
     "answer_relevance",
     "assert_same_result",
@@ -62,6 +68,7 @@ __all__ = [
     "precision",
     "recall",
     "route_accuracy",
+    "row_accuracy",
     "semantic_f1",
     "token_f1",
     "tool_trajectory",
@@ -74,6 +81,7 @@ __getattr__, __dir__ = lazy_names(
         "CitationCorrectness": "citations",
         "Judge": "judges",
         "aagreement": "labels",
+        "aassert_same_result": "queries",
         "agreement": "labels",
         "answer_relevance": "judges",
         "assert_same_result": "queries",
@@ -96,6 +104,7 @@ __getattr__, __dir__ = lazy_names(
         "precision": "retrieval",
         "recall": "retrieval",
         "route_accuracy": "steps",
+        "row_accuracy": "queries",
         "semantic_f1": "judges",
         "token_f1": "answers",
         "tool_trajectory": "steps",

@@ -19,6 +19,7 @@ READY: Mapping[str, Metric] = {
     "citation_correctness": citations.citation_correctness,
     "citation_coverage": citations.citation_coverage,
     "route_accuracy": steps.route_accuracy,
+    "row_accuracy": queries.row_accuracy,
 }
 """Metrics that need nothing more."""
 
