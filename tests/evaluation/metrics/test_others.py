@@ -1,13 +1,22 @@
 """Tools, routes, memories; metrics by name and of other packages."""
 
 import sys
+from collections import Counter
+from datetime import UTC, datetime
 from types import ModuleType, SimpleNamespace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.tools import tool
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import END, START, StateGraph
+from langgraph.store.memory import InMemoryStore
+from typing_extensions import TypedDict
 
-from agentkit import SQLDatabase
+from agentkit import Route, SQLDatabase, create_memory_chat, create_router, create_tool_agent
 from agentkit.errors import ConfigurationError, ScoringError
 from agentkit.evaluation.examples import Example
 from agentkit.evaluation.metrics import (
@@ -19,8 +28,10 @@ from agentkit.evaluation.metrics import (
     route_accuracy,
     tool_trajectory,
 )
+from agentkit.evaluation.metrics.steps import MATCHES
 from agentkit.evaluation.scores import metric_name, scored
-from agentkit.testing import Script, ScriptedChatModel
+from agentkit.memory import Memories, Memory, MemorySource
+from agentkit.testing import HashEmbeddings, Reply, Script, ScriptedChatModel
 
 DOCUMENTS = [Document("Books may be kept for four weeks."), Document("Films for a week.")]
 
@@ -54,10 +65,72 @@ SEARCH, ORDER = {"name": "search", "args": {"query": "tea"}}, "order"
         ("subset", [SEARCH, ORDER, "pay"], 1),
         ("subset", [SEARCH], 0),
         ("subset", [], 0),
+        # any arguments will do for a name, also beside the same name with arguments
+        ("strict", [{"name": "search"}, ORDER], 1),
+        ("unordered", [ORDER, "search"], 1),
+        ("superset", [SEARCH, "search"], 0),
+        ("strict", [{"name": "search", "args": {}}, ORDER], 0),
+        ("strict", [SEARCH, {"name": "order", "args": {"count": 2.0, "item": "tea"}}], 1),
     ],
 )
 def test_tools_are_called_as_expected(match, tools, value):
     assert tool_trajectory(match)(wanting(tools=tools), TRACE).value == value
+
+
+@pytest.mark.parametrize("match", ["strict", "unordered", "superset", "subset"])
+@pytest.mark.parametrize("tools", [[SEARCH, "search"], ["search", SEARCH], [SEARCH, SEARCH]])
+def test_a_name_and_a_call_of_the_same_tool_are_two(match, tools):
+    twice = {"trace": [TRACE["trace"][0]] * 2}
+    assert tool_trajectory(match)(wanting(tools=tools), twice).value == 1
+    once = {"trace": [TRACE["trace"][0]]}
+    assert tool_trajectory(match)(wanting(tools=tools), once).value == (match == "subset")
+
+
+CALLS = st.lists(st.sampled_from(["search", "order", "pay"]), max_size=5)
+
+
+@given(wanted=CALLS, made=CALLS)
+def test_how_calls_match_is_how_their_counts_do(wanted, made):
+    example = wanting(tools=wanted)
+    output = {"trace": [{"tool": name, "arguments": {"n": n}} for n, name in enumerate(made)]}
+    value = {m: tool_trajectory(m)(example, output).value for m in MATCHES}
+    assert value == {
+        "strict": wanted == made,
+        "unordered": Counter(wanted) == Counter(made),
+        "superset": Counter(wanted) <= Counter(made),
+        "subset": Counter(wanted) >= Counter(made),
+    }
+
+
+def test_the_calls_of_earlier_turns_do_not_count():
+    earlier = {"name": "pay", "args": {}, "id": "0"}
+    call = {"name": "search", "args": {"query": "tea"}, "id": "1"}
+    messages = [
+        HumanMessage("Pay."),
+        AIMessage("", tool_calls=[earlier]),
+        AIMessage("Paid."),
+        HumanMessage("Find tea."),
+        AIMessage("", tool_calls=[call]),
+        AIMessage("Found."),
+    ]
+    assert tool_trajectory()(wanting(tools=[SEARCH]), {"messages": messages}).value == 1
+
+
+@tool
+def search(query: str) -> str:
+    """Search the shop."""
+    return f"There is {query}."
+
+
+async def test_what_a_tool_agent_did_can_be_measured():
+    model = ScriptedChatModel(Script([Reply(tool_calls=[SEARCH]), "There is tea [1]."]))
+    agent = create_tool_agent(model, [search], permissions={"search": "read"})
+    output = await agent.ainvoke({"question": "Is there tea?"})
+    assert tool_trajectory()(wanting(tools=[SEARCH]), output).value == 1
+    without_trace = {"messages": output["messages"]}
+    assert tool_trajectory()(wanting(tools=[SEARCH]), without_trace).value == 1
+    score = tool_trajectory()(wanting(tools=["order"]), output)
+    assert score.feedback == 'Not called: order(…). Called besides: search({"query": "tea"}).'
 
 
 def test_calls_are_read_from_messages_too():
@@ -71,9 +144,8 @@ def test_feedback_names_what_is_missing_and_what_is_besides():
     feedback = tool_trajectory()(wanting(tools=[SEARCH, "pay"]), TRACE).feedback
     assert "Not called: pay(…)." in feedback
     assert 'Called besides: order({"count": 2, "item": "tea"}).' in feedback
-    assert tool_trajectory()(wanting(tools=[ORDER, SEARCH]), TRACE).feedback == (
-        "Called in another order."
-    )
+    feedback = tool_trajectory()(wanting(tools=[ORDER, SEARCH]), TRACE).feedback
+    assert feedback.startswith('Called in another order: search({"query": "tea"}), order(')
 
 
 def test_routes_are_taken_as_expected():
@@ -83,11 +155,74 @@ def test_routes_are_taken_as_expected():
     assert route_accuracy(wanting(route=[]), {"parts": [{"route": ""}]}).value == 1
 
 
+async def test_where_a_router_sent_a_question_can_be_measured():
+    routes = [Route(name, answering(name), f"All about {name}.") for name in ("books", "shop")]
+    part = {"question": "Which books?", "routes": ["books"], "confidence": 0.9, "clarification": ""}
+    model = ScriptedChatModel(Script([{"parts": [part]}]))
+    graph = create_router(model, routes, embeddings=HashEmbeddings())
+    output = await graph.ainvoke({"question": "Which books?"})
+    assert route_accuracy(wanting(route="books"), output).value == 1
+    score = route_accuracy(wanting(route="shop"), output)
+    assert (score.value, score.feedback) == (0, "Expected shop; went to books.")
+
+
+def answering(text):
+    class Asked(TypedDict):
+        question: str
+        answer: str
+
+    graph = StateGraph(Asked)
+    graph.add_node("reply", lambda state: {"answer": text})
+    graph.add_edge(START, "reply")
+    graph.add_edge("reply", END)
+    return graph.compile()
+
+
 def test_memories_are_recalled_by_id_message_or_text():
-    output = {"memories": [{"id": "a", "message": "m1", "text": "Likes tea"}, {"id": "b"}]}
-    wanted = wanting(memories=["m1", "b", "c", "Likes tea"])
+    output = {
+        "memories": [
+            {"id": "a", "message": "m1", "text": "Likes tea"},
+            {"id": "b", "message": "", "text": ""},
+        ]
+    }
+    wanted = wanting(memories=["m1", "b", "c", "likes  tea."])
     assert memory_recall()(wanted, output).value == 0.75
     assert memory_recall(k=1)(wanted, output).value == 0.5
+    assert memory_recall()(wanting(evidence=["m1", "m2"]), output).value == 0.5
+    assert memory_recall()(wanting(memories=["…"]), output).value == 0
+    assert memory_recall()(wanting(memories="a"), {"memories": []}).feedback == "Not recalled: a."
+
+
+async def test_what_a_chat_recalled_can_be_measured():
+    store = InMemoryStore()
+    said = MemorySource(thread="t", message="turn-7", time=datetime(2026, 1, 1, tzinfo=UTC))
+    told = Memory(id="tea", kind="fact", text="Likes green tea.", source=said, valid_from=said.time)
+    await Memories(store, HashEmbeddings()).aadd("ada", [told])
+    graph = create_memory_chat(
+        ScriptedChatModel(Script(["Green tea [m1]."])),
+        embeddings=HashEmbeddings(),
+        checkpointer=InMemorySaver(),
+        store=store,
+        extract="off",
+    )
+    output = await graph.ainvoke(
+        {"question": "Which tea do I like?"},
+        {"configurable": {"thread_id": "1"}},
+        context={"user": "ada"},
+    )
+    assert memory_recall()(wanting(memories=["tea"]), output).value == 1
+    assert memory_recall()(wanting(evidence=["turn-7", "turn-8"]), output).value == 0.5
+
+
+NAMES = st.lists(st.sampled_from("abcdef"), unique=True, min_size=1)
+
+
+@given(wanted=NAMES, recalled=NAMES, k=st.integers(1, 7))
+def test_the_share_of_what_is_recalled_grows_with_k(wanted, recalled, k):
+    output = {"memories": [{"id": name} for name in recalled]}
+    value = memory_recall(k=k)(wanting(memories=wanted), output).value
+    assert value == pytest.approx(len({*wanted} & {*recalled[:k]}) / len(wanted))
+    assert value <= memory_recall()(wanting(memories=wanted[::-1]), output).value + 1e-9
 
 
 @pytest.mark.parametrize(
@@ -100,6 +235,10 @@ def test_memories_are_recalled_by_id_message_or_text():
         (route_accuracy, {"route": 7}, {"parts": []}, "A name, or a list of names"),
         (memory_recall(), {"memories": []}, {"memories": []}, "is empty"),
         (citation_correctness, {}, {"answer": "x"}, "no 'documents'"),
+        (tool_trajectory(), {"tools": []}, {"trace": [{"tool": "x"}]}, "with 'tool' and 'argum"),
+        (route_accuracy, {"route": "a"}, {"parts": ["a"]}, "list of mappings with 'route'"),
+        (memory_recall(), {"memories": "a"}, {"memories": ["a"]}, "list of mappings; got"),
+        (memory_recall(), {}, {"memories": []}, "no expected 'memories'"),
     ],
 )
 async def test_steps_that_cannot_be_scored_are_told(metric, expected, output, told):

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 from langchain_core.messages import AIMessage
 
@@ -14,6 +13,7 @@ from agentkit.errors import ConfigurationError, ScoringError
 from agentkit.evaluation.examples import Example
 from agentkit.evaluation.metrics._reading import at_least_one, expected, returned
 from agentkit.evaluation.scores import Output, Score
+from agentkit.retrieval.words import folded_words
 
 Match: TypeAlias = Literal["strict", "unordered", "superset", "subset"]
 """Whether the same calls must be made in the same order, in any order, at least those (a superset
@@ -21,7 +21,21 @@ of them), or at most those (a subset)."""
 
 MATCHES: tuple[Match, ...] = get_args(Match)
 
-Call: TypeAlias = tuple[str, str | None]  # a tool's name, and its arguments as JSON
+
+class Call(NamedTuple):
+    """A call of a tool, made or wanted; None stands for whatever arguments."""
+
+    name: str
+    arguments: Any = None
+
+    def fits(self, wanted: Call) -> bool:
+        """Whether it is the call that is wanted."""
+        return self.name == wanted.name and wanted.arguments in (None, self.arguments)
+
+    def __str__(self) -> str:
+        if self.arguments is None:
+            return f"{self.name}(…)"
+        return f"{self.name}({json.dumps(self.arguments, ensure_ascii=False, sort_keys=True)})"
 
 
 @dataclass(frozen=True)
@@ -49,14 +63,16 @@ class ToolTrajectory:
     def __call__(self, example: Example, output: Output) -> Score:
         """Score the calls of an output: its `trace`, or else the calls in its `messages`.
 
+        Of a conversation's messages those count that came after the last human one.
+
         Raises:
             ScoringError: When there is neither, or no list of tools is expected.
         """
-        wanted = _wanted(example)
-        made = [_as_wanted(call, wanted) for call in _made(output)]
-        missing, extra = Counter(wanted) - Counter(made), Counter(made) - Counter(wanted)
+        wanted, made = _wanted(example), _made(output)
+        missing, extra = _unmatched(wanted, made)
+        in_order = all(call.fits(each) for call, each in zip(made, wanted, strict=False))
         right = {
-            "strict": made == wanted,
+            "strict": not missing and not extra and in_order,
             "unordered": not missing and not extra,
             "superset": not missing,
             "subset": not extra,
@@ -64,7 +80,7 @@ class ToolTrajectory:
         told = [
             f"Not called: {_listed(missing)}." if missing else "",
             f"Called besides: {_listed(extra)}." if extra else "",
-            "" if missing or extra or right else "Called in another order.",
+            "" if missing or extra or right else f"Called in another order: {_listed(made)}.",
         ]
         return Score(float(right), " ".join(filter(None, told)) or "Called as expected.")
 
@@ -78,8 +94,8 @@ class RouteAccuracy:
     def __call__(self, example: Example, output: Output) -> Score:
         """Score the routes of an output's `parts`, in whatever order."""
         wanted = _names(expected(example, "route"))
-        parts = returned(output, "parts")
-        taken = {str(part["route"]) for part in parts if part.get("route")}
+        parts = _mappings(output, "parts", "route")
+        taken = {str(part["route"]) for part in parts if part["route"]}
         told = f"Expected {_or_none(wanted)}; went to {_or_none(taken)}."
         return Score(float(taken == wanted), told)
 
@@ -87,6 +103,8 @@ class RouteAccuracy:
 @dataclass(frozen=True)
 class MemoryRecall:
     """The share of what `expected["memories"]` names that was recalled: ids, messages or texts.
+
+    Turns of a conversation that hold the evidence may be named in `expected["evidence"]` instead.
 
     Args:
         k: How many of the recalled memories count; None for all.
@@ -103,13 +121,20 @@ class MemoryRecall:
         return f"memory_recall@{self.k}" if self.k else "memory_recall"
 
     def __call__(self, example: Example, output: Output) -> Score:
-        """Score the `memories` of an output."""
-        wanted = sorted(_names(expected(example, "memories")))
+        """Score the `memories` of an output.
+
+        Raises:
+            ScoringError: When there are none to be found, or none are expected.
+        """
+        is_evidence = "evidence" in example.expected and "memories" not in example.expected
+        field = "evidence" if is_evidence else "memories"
+        wanted = sorted(_names(expected(example, field)))
         if not wanted:
-            raise ScoringError("The example's expected 'memories' is empty.")
-        recalled = [*returned(output, "memories")][: self.k]
-        known = {str(each.get(key)) for each in recalled for key in ("id", "message", "text")}
-        missing = [each for each in wanted if each not in known]
+            raise ScoringError(f"The example's expected {field!r} is empty.")
+        recalled = _mappings(output, "memories")[: self.k]
+        ids = {str(each.get(key)) for each in recalled for key in ("id", "message")}
+        texts = {folded_words(str(each.get("text", ""))) for each in recalled} - {""}
+        missing = [each for each in wanted if each not in ids and folded_words(each) not in texts]
         told = f"Not recalled: {', '.join(missing)}." if missing else "All were recalled."
         return Score(1 - len(missing) / len(wanted), told)
 
@@ -139,31 +164,58 @@ def _wanted(example: Example) -> list[Call]:
 
 def _call(given: Any) -> Call:
     if isinstance(given, str):
-        return given, None
+        return Call(given)
     if not isinstance(given, Mapping) or not isinstance(given.get("name"), str):
         raise ScoringError(f"A tool is a name, or a mapping with `name` and `args`; got {given!r}.")
-    arguments = given.get("args")
-    return given["name"], None if arguments is None else _as_json(arguments)
+    return Call(given["name"], _plain(given.get("args")))
 
 
 def _made(output: Output) -> list[Call]:
     if isinstance(output, Mapping) and "trace" in output:
-        return [(call["tool"], _as_json(call["arguments"])) for call in output["trace"]]
-    messages = [each for each in returned(output, "messages") if isinstance(each, AIMessage)]
-    return [(call["name"], _as_json(call["args"])) for each in messages for call in each.tool_calls]
+        calls = _mappings(output, "trace", "tool", "arguments")
+        return [Call(call["tool"], _plain(call["arguments"])) for call in calls]
+    from agentkit.middleware.results import run_messages
+
+    messages = run_messages(returned(output, "messages"))
+    return [
+        Call(call["name"], _plain(call["args"]))
+        for each in messages
+        if isinstance(each, AIMessage)
+        for call in each.tool_calls
+    ]
 
 
-def _as_wanted(call: Call, wanted: Sequence[Call]) -> Call:
-    """A call without its arguments, where any will do for its tool."""
-    return (call[0], None) if (call[0], None) in wanted and call not in wanted else call
+def _mappings(output: Output, field: str, *keys: str) -> list[Mapping[str, Any]]:
+    """A list of mappings that the graph returned, each with these keys."""
+    found = returned(output, field)
+    if isinstance(found, Sequence) and all(
+        isinstance(each, Mapping) and each.keys() >= set(keys) for each in found
+    ):
+        return list(found)
+    told = f" with {' and '.join(map(repr, keys))}" if keys else ""
+    raise ScoringError(f"{field!r} is a list of mappings{told}; got {found!r:.200}.")
 
 
-def _as_json(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+def _unmatched(wanted: Sequence[Call], made: Sequence[Call]) -> tuple[list[Call], list[Call]]:
+    """The wanted calls that were not made, and the calls that were not wanted."""
+    missing, left = [], list(made)
+    # those whose arguments are known choose first, as the others take any
+    for each in sorted(wanted, key=lambda call: call.arguments is None):
+        place = next((place for place, call in enumerate(left) if call.fits(each)), None)
+        if place is None:
+            missing.append(each)
+        else:
+            del left[place]
+    return missing, left
 
 
-def _listed(calls: Counter[Call]) -> str:
-    return ", ".join(f"{name}({arguments or '…'})" for name, arguments in calls.elements())
+def _plain(value: Any) -> Any:
+    """A value as JSON has it, so that a tuple is a list and a date its text."""
+    return json.loads(json.dumps(value, default=str))
+
+
+def _listed(calls: Sequence[Call]) -> str:
+    return ", ".join(map(str, calls))
 
 
 def _names(value: Any) -> set[str]:
