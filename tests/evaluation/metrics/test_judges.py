@@ -1,5 +1,6 @@
 """Judges: their formulas, their prompts, and a model that judges nonsense."""
 
+import asyncio
 import pickle
 import re
 
@@ -273,7 +274,59 @@ def test_agreement_where_nothing_varies_has_neither_kappa_nor_correlation():
     assert (found.accuracy, found.kappa, found.correlation) == (1.0, None, None)
 
 
-@pytest.mark.parametrize("labelled", [[], [(EXAMPLE, OUTPUT, 7)], [(EXAMPLE, OUTPUT, -1)]])
+def test_a_judge_that_says_the_same_of_all_agrees_by_chance():
+    metric, labelled = scoring((1.0, 1), (1.0, 1), (1.0, 1), (1.0, 0))
+    found = agreement(metric, labelled)
+    assert (found.accuracy, found.kappa, found.correlation) == (0.75, 0, None)
+
+
+def test_the_threshold_says_what_is_good():
+    metric, labelled = scoring((0.6, 1), (0.4, 0), (0.7, 0))
+    assert agreement(metric, labelled).accuracy == pytest.approx(2 / 3)
+    assert agreement(metric, labelled, threshold=0.65).accuracy == pytest.approx(1 / 3)
+
+
+GIVEN = st.lists(st.tuples(st.sampled_from([0.0, 0.3, 0.8, 1.0]), st.integers(0, 1)), min_size=1)
+
+
+@given(pairs=GIVEN)
+def test_agreement_is_within_its_bounds_and_the_same_both_ways(pairs):
+    found = agreement(*scoring(*pairs))
+    assert 0 <= found.accuracy <= 1
+    assert found.kappa is None or -1 <= found.kappa <= 1
+    assert found.correlation is None or -1 - 1e-9 <= found.correlation <= 1 + 1e-9
+    other = agreement(*scoring(*((float(label), score) for score, label in pairs)))
+    assert (found.accuracy, found.kappa) == pytest.approx((other.accuracy, other.kappa))
+    if found.accuracy == 1 and len({label for _, label in pairs}) == 2:
+        assert found.kappa == 1
+
+
+@pytest.mark.parametrize(
+    "labelled", [[], [(EXAMPLE, OUTPUT, 7)], [(EXAMPLE, OUTPUT, -1)], [(EXAMPLE, OUTPUT, "good")]]
+)
 def test_labels_that_are_none_are_refused(labelled):
     with pytest.raises(ConfigurationError, match="labels from 0 to 1"):
         agreement(exact_match, labelled)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("threshold", 2), ("threshold", "high"), ("concurrency", 0)]
+)
+def test_options_of_agreement_that_cannot_be_are_refused(option, value):
+    with pytest.raises(ConfigurationError, match=f"`{option}` is"):
+        agreement(exact_match, [(EXAMPLE, OUTPUT, 1)], **{option: value})
+
+
+async def test_a_judges_agreement_is_measured_with_as_many_at_once_as_is_said():
+    at_once = []
+
+    async def slow(example, output):
+        at_once.append(example.id)
+        assert len(at_once) <= 2
+        await asyncio.sleep(0)
+        at_once.remove(example.id)
+        return 1.0
+
+    labelled = [(Example(str(n), {}), {}, n % 2) for n in range(9)]
+    found = await aagreement(slow, labelled, concurrency=2)
+    assert (found.count, found.failures) == (9, {})

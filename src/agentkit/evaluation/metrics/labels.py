@@ -10,6 +10,7 @@ from typing import Any
 from agentkit._sync import run_sync
 from agentkit.errors import ConfigurationError, MissingExtraError, ScoringError
 from agentkit.evaluation.examples import Example
+from agentkit.evaluation.metrics._reading import at_least_one
 from agentkit.evaluation.scores import Metric, Output, scored
 
 
@@ -18,9 +19,9 @@ class Agreement:
     """How far scores agree with labels, over the outputs that could be scored.
 
     `accuracy` is the share on the same side of the threshold; `kappa` is that beyond chance (Cohen,
-    1960), and None where all labels or all scores are on one side; `correlation` is Spearman's of
-    scores and labels, and None where either does not vary. `failures` are the reasons why outputs
-    were not scored, by example.
+    1960): 0 where a judge says the same of all, and None where the labels do too and there is
+    nothing beyond chance; `correlation` is Spearman's of scores and labels, and None where either
+    does not vary. `failures` are the reasons why outputs were not scored, by example.
     """
 
     count: int
@@ -46,11 +47,14 @@ async def aagreement(
         concurrency: How many outputs are judged at once.
 
     Raises:
-        ConfigurationError: When there is nothing to judge, or a label is none.
+        ConfigurationError: When there is nothing to judge, a label is none, or an option is.
     """
     given = list(labelled)
-    if not given or not all(0 <= label <= 1 for *_, label in given):
+    if not given or not all(_is_share(label) for *_, label in given):
         raise ConfigurationError("Agreement needs outputs with labels from 0 to 1.")
+    if not _is_share(threshold):
+        raise ConfigurationError(f"`threshold` is a score from 0 to 1; got {threshold!r}.")
+    at_least_one("concurrency", concurrency)
     at_once = asyncio.Semaphore(concurrency)
 
     async def one(example: Example, output: Output) -> float | ScoringError:
@@ -80,6 +84,10 @@ def agreement(
 ) -> Agreement:
     """The same as `aagreement`, for sync code."""
     return run_sync(lambda: aagreement(metric, labelled, **options))
+
+
+def _is_share(value: Any) -> bool:
+    return isinstance(value, int | float) and 0 <= value <= 1
 
 
 def _accuracy(sides: Sequence[tuple[bool, bool]]) -> float | None:
