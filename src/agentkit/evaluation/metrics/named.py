@@ -23,15 +23,17 @@ READY: Mapping[str, Metric] = {
 }
 """Metrics that need nothing more."""
 
-AT_K: Mapping[str, Callable[..., Metric]] = {
+RANKED: Mapping[str, Callable[..., Metric]] = {
     "recall": retrieval.recall,
     "precision": retrieval.precision,
     "mrr": retrieval.mrr,
     "ndcg": retrieval.ndcg,
     "average_precision": retrieval.average_precision,
     "hit_rate": retrieval.hit_rate,
-    "memory_recall": steps.memory_recall,
 }
+"""Metrics of documents, by their ids, or as `recall_by_source` by what their metadata say."""
+
+AT_K: Mapping[str, Callable[..., Metric]] = {**RANKED, "memory_recall": steps.memory_recall}
 """Metrics that look at the first k, as `recall@5`, or at all."""
 
 JUDGES: Mapping[str, Callable[..., Metric]] = {
@@ -43,6 +45,7 @@ JUDGES: Mapping[str, Callable[..., Metric]] = {
 }
 """Metrics that ask a model."""
 
+_BY = "_by_"
 _TOOLS = "tools_"
 _EXECUTION = "execution_accuracy"
 
@@ -54,7 +57,7 @@ def names() -> list[str]:
 
 
 def named_metric(spec: str, *, model: Any = None, database: Any = None) -> Metric:
-    """The metric of a name, such as `token_f1`, `recall@5` or `my_module:my_metric`.
+    """The metric of a name, such as `token_f1`, `recall_by_source@5` or `my_module:my_metric`.
 
     Args:
         spec: The name, or a module and what it calls a metric.
@@ -67,10 +70,12 @@ def named_metric(spec: str, *, model: Any = None, database: Any = None) -> Metri
     name, at, k = spec.partition("@")
     if ":" in spec:
         return _imported(spec)
-    if name in AT_K:
+    title, by_key, key = name.partition(_BY)
+    if name in AT_K or title in RANKED:
         if at and not k.isdecimal():
             raise ConfigurationError(f"A metric at k is {name}@5, for example; got {spec!r}.")
-        return AT_K[name](k=int(k) if at else None)
+        named_by = {"by": key} if by_key else {}
+        return AT_K[title](k=int(k) if at else None, **named_by)
     if spec in READY:
         return READY[spec]
     if spec in JUDGES:

@@ -1,14 +1,11 @@
-"""Tools, routes, memories; metrics by name and of other packages."""
+"""What graphs did on their way: tools, routes, memories; and metrics by name."""
 
-import sys
 from collections import Counter
 from datetime import UTC, datetime
-from types import ModuleType, SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
@@ -21,8 +18,6 @@ from agentkit.errors import ConfigurationError, ScoringError
 from agentkit.evaluation.examples import Example
 from agentkit.evaluation.metrics import (
     citation_correctness,
-    from_deepeval,
-    from_ragas,
     memory_recall,
     named_metric,
     route_accuracy,
@@ -32,8 +27,6 @@ from agentkit.evaluation.metrics.steps import MATCHES
 from agentkit.evaluation.scores import metric_name, scored
 from agentkit.memory import Memories, Memory, MemorySource
 from agentkit.testing import HashEmbeddings, Reply, Script, ScriptedChatModel
-
-DOCUMENTS = [Document("Books may be kept for four weeks."), Document("Films for a week.")]
 
 
 def wanting(**expected):
@@ -251,7 +244,18 @@ async def test_steps_that_cannot_be_scored_are_told(metric, expected, output, to
 
 @pytest.mark.parametrize(
     "spec",
-    ["exact_match", "recall", "recall@5", "ndcg@10", "tools_subset", "memory_recall@3"],
+    [
+        "exact_match",
+        "recall",
+        "recall@5",
+        "ndcg@10",
+        "average_precision",
+        "recall_by_source",
+        "hit_rate_by_source@3",
+        "tools_subset",
+        "memory_recall@3",
+        "row_accuracy",
+    ],
 )
 def test_a_metric_is_found_by_its_name_and_has_it(spec):
     assert metric_name(named_metric(spec)) == spec
@@ -277,6 +281,9 @@ def test_metrics_that_need_something_are_given_it(make_database):
         ("nowhere:metric", "No module named 'nowhere'"),
         ("sys:argv", "cannot be called"),
         ("tools_", "There is no metric"),
+        ("recall_by_", "`by` is the name of a metadata key"),
+        ("recall_by_source@x", "recall_by_source@5, for example"),
+        ("memory_recall_by_source", "There is no metric"),
     ],
 )
 def test_a_name_that_is_none_is_told(spec, told):
@@ -287,90 +294,3 @@ def test_a_name_that_is_none_is_told(spec, told):
 def test_a_match_that_is_none_is_refused():
     with pytest.raises(ConfigurationError, match="'strict', 'unordered'"):
         tool_trajectory("loose")
-
-
-# -- other packages --------------------------------------------------------------------------------
-
-
-class Case(SimpleNamespace):
-    """What both packages' cases are here: the fields that they were made with."""
-
-
-@pytest.fixture
-def packages(monkeypatch):
-    """Stand-ins of the packages' modules: what the adapters use of them."""
-    ragas, deepeval = ModuleType("ragas"), ModuleType("deepeval")
-    test_case = ModuleType("deepeval.test_case")
-    ragas.SingleTurnSample = test_case.LLMTestCase = Case
-    for name, module in (
-        ("ragas", ragas),
-        ("deepeval", deepeval),
-        ("deepeval.test_case", test_case),
-    ):
-        module.__spec__ = SimpleNamespace(name=name)
-        monkeypatch.setitem(sys.modules, name, module)
-
-
-OUTPUT = {"answer": "Four weeks.", "documents": DOCUMENTS}
-
-
-@pytest.mark.usefixtures("packages")
-async def test_a_metric_of_ragas_is_given_a_sample():
-    class Faithful:
-        name = "faithful"
-
-        async def single_turn_ascore(self, sample):
-            assert sample.retrieved_contexts == [each.page_content for each in DOCUMENTS]
-            assert (sample.user_input, sample.response) == ("How long?", "Four weeks.")
-            return float(sample.reference == "Four weeks")
-
-    metric = from_ragas(Faithful())
-    assert metric_name(metric) == "ragas_faithful"
-    assert (await scored(metric, wanting(answer=["Four weeks", "28 days"]), OUTPUT)).value == 1
-    assert (await scored(metric, wanting(), OUTPUT)).value == 0
-
-
-@pytest.mark.usefixtures("packages")
-@pytest.mark.parametrize("value", [float("nan"), None, "good"])
-async def test_a_score_of_ragas_that_is_none_is_told(value):
-    class Odd:
-        async def single_turn_ascore(self, sample):
-            return value
-
-    with pytest.raises(ScoringError, match="ragas_Odd gave"):
-        await scored(from_ragas(Odd()), wanting(), OUTPUT)
-
-
-@pytest.mark.usefixtures("packages")
-@pytest.mark.parametrize("is_async", [True, False])
-async def test_a_metric_of_deepeval_is_given_a_case_and_tells_its_reason(is_async):
-    class Sync:
-        score = None
-
-        def measure(self, case):
-            self.score = float(case.actual_output == "Four weeks.")
-            self.reason = f"It was asked {case.input}"
-
-    class Async(Sync):
-        async def a_measure(self, case):
-            self.measure(case)
-
-    made = (Async if is_async else Sync)()
-    score = await scored(from_deepeval(made), wanting(answer="Four weeks"), OUTPUT)
-    assert (score.value, score.feedback) == (1.0, "It was asked How long?")
-    assert made.score is None  # scored at once with others, it would hold another's score
-
-
-def test_a_package_that_is_missing_is_named():
-    with pytest.raises(ConfigurationError, match="pip install ragas"):
-        from_ragas(object())
-    with pytest.raises(ConfigurationError, match="pip install deepeval"):
-        from_deepeval(object())
-
-
-@pytest.mark.usefixtures("packages")
-def test_what_is_no_metric_of_a_package_is_refused():
-    with pytest.raises(ConfigurationError, match="single-turn metric of Ragas"):
-        from_ragas(object())
-    with pytest.raises(ConfigurationError, match="metric of DeepEval"):
-        from_deepeval(object())
