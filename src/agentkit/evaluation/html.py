@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
+from agentkit._markup import Markup, joined, tag
 from agentkit.evaluation.ablation import Ablation
 from agentkit.evaluation.comparing import ReportComparison
-from agentkit.evaluation.markup import Markup, joined, tag
 from agentkit.evaluation.plots import (
     change_bar,
     change_bars,

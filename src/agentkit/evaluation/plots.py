@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from agentkit.evaluation.markup import Markup, tag
+from agentkit._markup import Markup, tag
 from agentkit.evaluation.results import Step
 
 _WIDTH, _HEIGHT, _FOOT, _HEAD = 320, 150, 22, 16

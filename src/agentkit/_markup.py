@@ -10,8 +10,8 @@ from typing import TypeAlias
 from agentkit._text import well_formed
 
 _VOID = frozenset({"meta", "input", "br"})
-_UNSHOWN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
-"""Control characters, and those that turn around the direction of the text behind them."""
+_UNSHOWN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
+"""What XML cannot hold, and what turns around the direction of the text behind it."""
 
 
 class Markup(str):
