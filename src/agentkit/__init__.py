@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from agentkit.databases.neo4j_retriever import Neo4jRetriever
     from agentkit.databases.sql import SQLDatabase
     from agentkit.display import show
+    from agentkit.drawing import Drawing, draw
     from agentkit.errors import AgentkitError
     from agentkit.evaluation.ablation import ablate
     from agentkit.evaluation.runner import aevaluate, evaluate
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AgentkitError",
+    "Drawing",
     "GraphDatabase",
     "GraphRetriever",
     "Index",
@@ -63,6 +65,7 @@ __all__ = [
     "create_text_to_cypher",
     "create_text_to_sql",
     "create_tool_agent",
+    "draw",
     "embeddings",
     "evaluate",
     "ingest",
@@ -75,6 +78,7 @@ __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "AgentkitError": "errors",
+        "Drawing": "drawing",
         "GraphDatabase": "databases.graph",
         "GraphRetriever": "graphs.retriever",
         "Index": "retrieval.index",
@@ -99,6 +103,7 @@ __getattr__, __dir__ = lazy_names(
         "create_text_to_cypher": "graphs.text_to_cypher",
         "create_text_to_sql": "graphs.text_to_sql",
         "create_tool_agent": "graphs.tool_agent",
+        "draw": "drawing",
         "embeddings": "models",
         "evaluate": "evaluation.runner",
         "ingest": "retrieval.ingestion",

@@ -15,6 +15,7 @@ from langgraph.runtime import Runtime, get_runtime
 from langgraph.types import CachePolicy, Command, RetryPolicy
 
 from agentkit._sync import run_sync
+from agentkit.drawing import draw
 from agentkit.events import tell_failure
 
 NodeFunction = Callable[[Any, Runtime[Any]], Awaitable[Any]]
@@ -107,6 +108,15 @@ class DrawableGraph(CompiledStateGraph[Any, Any, Any, Any]):
     ) -> DrawnGraph:
         """The graph to draw."""
         return _without_error_handlers(await super().aget_graph(config, xray=xray))
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        """What a notebook shows: a drawing, where LangGraph's own asks a server for one."""
+        drawing = draw(self)
+        return {
+            "text/plain": repr(self),
+            "text/html": drawing.html,
+            "image/svg+xml": drawing.svg,
+        }
 
 
 def drawable(graph: CompiledStateGraph[Any, Any, Any, Any]) -> DrawableGraph:

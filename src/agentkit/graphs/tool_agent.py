@@ -44,6 +44,7 @@ from agentkit._text import shortened
 from agentkit.errors import ConfigurationError
 from agentkit.events import ToolCallRecord
 from agentkit.graphs.context import GraphContext
+from agentkit.graphs.nodes import drawable
 from agentkit.graphs.questions import NO_ANSWER, new_messages, read_input
 from agentkit.memory.middleware import SummarizingMiddleware
 from agentkit.memory.summary import SUMMARIZE
@@ -493,7 +494,7 @@ def create_tool_agent(
     parts.append(ToolRuns(timeout=tool_timeout))
     if not is_plain:
         nodes.insert(0, ConversationNodes(conversation))
-    return create_agent(
+    agent = create_agent(
         context.defaults.chat_model,
         known,
         system_prompt=context.defaults.prompt_set[INSTRUCTIONS.name].instructions,
@@ -505,6 +506,7 @@ def create_tool_agent(
         cache=cache,
         name=name,
     )
+    return drawable(agent)
 
 
 def _tools(given: Sequence[ToolLike], permissions: Mapping[str, Permission]) -> list[BaseTool]:
