@@ -338,6 +338,27 @@ class TestBadInput:
         assert not found.improved
         assert any("held-out examples: hardly" in note for note in found.notes)
 
+    @pytest.mark.parametrize("optimizer", ["random", "gepa"])
+    def test_rows_of_different_files_are_scored_by_what_they_expect_themselves(self, optimizer):
+        parts = planted.parts()
+        as_rows = {
+            name: [{**each.inputs, "answer": each.expected["answer"]} for each in examples]
+            for name, examples in parts.items()
+        }
+        found = tuned(optimizer, **as_rows)
+
+        assert (found.before.mean, found.after.mean) == (0.1, 1.0)
+        assert found.candidate == tuned(optimizer).candidate
+
+    def test_a_row_without_the_field_that_the_metric_reads_is_told_and_counts_as_nothing(self):
+        parts = planted.parts()
+        italy = parts["test"][1]
+        parts["test"][1] = Example(italy.id, italy.inputs)
+        found = tuned("bootstrap", **parts)
+
+        assert found.after.scores[:3] == [1.0, 0.0, 1.0]
+        assert any("first of them Italy: " in note and "'answer'" in note for note in found.notes)
+
     def test_what_leaks_into_the_held_out_set_is_left_out_and_told(self):
         parts = planted.parts()
         leaked = [Example(f"copy {e.id}", e.inputs, e.expected) for e in parts["test"][:3]]

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Unpack
@@ -17,8 +16,7 @@ from langchain_core.runnables import RunnableConfig
 from typing_extensions import TypedDict
 
 from agentkit._sync import in_thread, run_sync
-from agentkit.errors import BudgetError, ConfigurationError, DatasetError, ScoringError
-from agentkit.evaluation.datasets import leaks, load_dataset, split
+from agentkit.errors import BudgetError, ConfigurationError, ScoringError
 from agentkit.evaluation.examples import Example
 from agentkit.evaluation.scores import Metric, metric_name
 from agentkit.evaluation.statistics import Comparison, compared, interval
@@ -28,6 +26,7 @@ from agentkit.optimization.light import GEPA_LIGHT
 from agentkit.optimization.result import HeldOut, Optimization
 from agentkit.optimization.running import Graph, TunableGraph
 from agentkit.optimization.scoring import Scorer, scores_of
+from agentkit.optimization.splits import FEW, divided
 from agentkit.optimization.stopping import Gate, StoppedError
 from agentkit.optimization.task import Optimizer, Task
 from agentkit.prompts import Prompt, PromptOverrides, PromptSet, PromptText, Tuning
@@ -36,8 +35,6 @@ DEFAULT_CALLS = Path(".agentkit/optimization/calls.sqlite")
 
 _LIGHT = "gepa-light"
 _OPTIMIZERS = ("bootstrap", "random", "mipro", "gepa", "simba", _LIGHT)
-_FEW = 10
-"""Held-out examples below which hardly a change can be shown."""
 
 
 class OptimizeOptions(TypedDict, total=False):
@@ -152,25 +149,6 @@ def optimizer_named(name: str) -> Optimizer:
     return OPTIMIZERS[name]
 
 
-@dataclass(frozen=True)
-class _Splits:
-    train: Sequence[Example]
-    validation: Sequence[Example]
-    test: Sequence[Example]
-    notes: Sequence[str]
-
-    @property
-    def fingerprint(self) -> str:
-        """A hash of all that is asked and expected."""
-        rows = [
-            [each.id, each.inputs, each.expected]
-            for part in (self.train, self.validation, self.test)
-            for each in part
-        ]
-        told = json.dumps(rows, sort_keys=True, default=repr)
-        return hashlib.sha256(told.encode()).hexdigest()[:16]
-
-
 class _Optimizing:
     """One optimisation."""
 
@@ -198,7 +176,13 @@ class _Optimizing:
         self._max_chars = options.get("max_prompt_chars", 20_000)
         self._metric = metric
         self._scorer = Scorer(metric)
-        self._splits = _splits(dataset, options, self._seed)
+        self._splits = divided(
+            dataset,
+            validation=options.get("validation"),
+            test=options.get("test"),
+            shares=options.get("shares", (0.5, 0.25, 0.25)),
+            seed=self._seed,
+        )
         self._meter = Meter(Budget.of(budget))
         path = options.get("calls", DEFAULT_CALLS)
         self._replies = KeptReplies(None if path is None else Path(path))
@@ -396,7 +380,7 @@ class _Optimizing:
                 f"{len(self._scorer.failures)} examples had runs that could not be scored and "
                 f"count as 0, the first of them {name}: {told}"
             )
-        if len(self._splits.test) < _FEW:
+        if len(self._splits.test) < FEW:
             self._notes.append(
                 f"There are only {len(self._splits.test)} held-out examples: hardly a change can "
                 "be shown on so few."
@@ -436,46 +420,6 @@ class _Optimizing:
     def _say(self, told: str) -> None:
         if (on_progress := self._options.get("on_progress")) is not None:
             on_progress(told)
-
-
-def _splits(dataset: Any, options: OptimizeOptions, seed: int) -> _Splits:
-    """The three sets, with nothing in two of them.
-
-    Raises:
-        DatasetError: When one of them would be empty.
-    """
-    examples = load_dataset(dataset)
-    given = {name: options.get(name) for name in ("validation", "test")}
-    apart = {name: load_dataset(data) for name, data in given.items() if data is not None}
-    shares = options.get("shares", (0.5, 0.25, 0.25))
-    left = (shares[0], *(0.0 if name in apart else shares[n] for n, name in enumerate(given, 1)))
-    made = split(examples, _of_one(left), seed=seed)
-    train, validation, test = (list(part) for part in made)
-    validation, test = apart.get("validation", validation), apart.get("test", test)
-    notes = []
-    for name, part, others in (
-        ("validation", validation, test),
-        ("training", train, [*validation, *test]),
-    ):
-        leaked = {id(pair[0]) for pair in leaks(part, others)}
-        if leaked:
-            notes.append(
-                f"{len(leaked)} {name} examples are in a set after it, too, and were left out."
-            )
-            part[:] = [example for example in part if id(example) not in leaked]
-    if not (train and validation and test):
-        raise DatasetError(
-            f"{len(examples)} examples make {len(train)} to learn from, {len(validation)} to "
-            f"choose by and {len(test)} to prove on; each needs at least one, and {_FEW} or more "
-            "are needed to show anything."
-        )
-    return _Splits(train, validation, test, tuple(notes))
-
-
-def _of_one(shares: tuple[float, ...]) -> tuple[float, float, float]:
-    whole = sum(shares)
-    first, second, third = (share / whole for share in shares)
-    return first, second, third
 
 
 def _tuned(graph: TunableGraph, freeze: Sequence[str], optimizer: Optimizer) -> list[str]:
