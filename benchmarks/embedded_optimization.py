@@ -87,7 +87,7 @@ def measure(*, calls: int, seed: int, concurrency: int, kept: Path | None) -> li
             writer=model,
             seed=seed,
             concurrency=concurrency,
-            calls=kept,
+            cache=kept,
         )
         after = found.after or found.before
         rows.append(

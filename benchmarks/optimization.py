@@ -128,7 +128,7 @@ def _optimized(optimizer: str, examples: int, seconds: float) -> tuple[list[floa
         prompts=[ANSWER],
         writer=ScriptedChatModel(Script(writer)),
         concurrency=AT_ONCE,
-        calls=None,
+        cache=None,
     )
     return [*model.starts, *writer.starts], time.perf_counter() - started
 

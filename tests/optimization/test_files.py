@@ -26,7 +26,8 @@ class Shelf(BaseRetriever):
 def reply(messages):
     return "Oslo [1]." if "Name it" in messages[0].text else "Perhaps Oslo [1]."
 
-graph = create_rag(ScriptedChatModel(Script(reply)), Shelf(), rewrite=(), answer="generative")
+model = ScriptedChatModel(Script(reply))
+graph = create_rag(model, Shelf(), rewrite=(), answer="generative")
 def is_oslo(example, output):
     return output["answer"] == "Oslo [1]."
 """
@@ -179,33 +180,78 @@ class TestCommands:
         assert PromptSet.load("prompts.json")["rag.answer"].instructions == "Text 1."
 
     def test_optimize_saves_what_it_proved_and_goes_on_for_nothing(self, workspace):
-        words = ["optimize", "rag", "data.jsonl", "--metric", "app:is_oslo", "-o", "prompts.json"]
-        words += ["--optimizer", "gepa-light", "--calls", "2000", "--prompt", "rag.answer"]
-        words += ["--setting", "max_metric_calls=60", "--json"]
         (workspace / "app.py").write_text(APP.replace('"Perhaps Oslo [1]."', WRITES))
+        words = [*optimized(), "--optimizer", "gepa-light", "--prompt", "rag.answer", "--json"]
+        words += ["--setting", "max_metric_calls=60"]
         told = json.loads(run(*words).stdout)
 
         assert told["improved"]
         assert told["calls_made"] > 0
-        found = PromptSet.load("prompts.json")
+        found = PromptSet.load("p.json")
         assert found["rag.answer"].instructions == "Name it, and cite it as [1]."
         assert found.tuning.optimizer == "gepa-light"
         assert json.loads(run(*words).stdout)["calls_made"] == 0
 
+    def test_optimize_tells_money_and_takes_datasets_apart(self, workspace):
+        for name in ("validation", "test"):
+            rows = [{"ask": f"Capital of Norway, {name} {n}?"} for n in range(12)]
+            (workspace / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+        (workspace / "data.jsonl").write_text('{"ask": "Capital of Norway?"}')
+        words = optimized({"--budget-calls": None, "--budget-cost": "1", "--field": "question=ask"})
+        words += ["--price", "scripted=1,2", "--validation", "validation.jsonl", "--json"]
+        told = json.loads(run(*words, "--test", "test.jsonl").stdout)
+
+        assert told["before"]["n"] == 12
+        expected = told["input_tokens"] + 2 * told["output_tokens"]
+        assert told["cost"] == pytest.approx(expected / 1_000_000)
+
+    def test_optimize_leaves_what_it_could_not_prove(self, workspace):
+        shown = run(*optimized())
+
+        assert "No improvement" in shown.stdout
+        assert "The prompts stay as they are" in shown.stdout
+        assert not (workspace / "p.json").exists()
+        assert "Saved to p.json." in run(*optimized(), "--keep-unproven").stdout
+        assert PromptSet.load("p.json").tuning.scores["improved"] is False
+
+    def test_optimize_that_is_interrupted_says_how_to_go_on(self, workspace):
+        (workspace / "app.py").write_text(APP + INTERRUPTED)
+        shown = run(*optimized())
+
+        assert shown.exit_code == 130
+        assert "the same command goes on where this one stopped" in shown.stderr
+
     @pytest.mark.parametrize(
         ("changed", "told"),
         [
-            ({"--calls": None}, "Give a budget"),
+            ({"--budget-calls": None}, "Give a budget"),
             ({"--metric": "app:nothing"}, "no metric 'app:nothing'"),
             ({"--metric": "app:graph"}, "cannot be called"),
-            ({"--setting": "seed"}, "name=value"),
+            ({"--setting": "seed"}, "max_rounds=2; got 'seed'"),
+            ({"--out": "nowhere/p.json"}, "cannot be written"),
         ],
     )
     def test_what_cannot_work_is_told(self, workspace, changed, told):
-        given = {"--metric": "app:is_oslo", "-o": "p.json", "--calls": "100", **changed}
-        words = [word for pair in given.items() if pair[1] for word in pair]
         with pytest.raises(ConfigurationError, match=told):
-            run("optimize", "rag", "data.jsonl", *words)
+            run(*optimized(changed))
+
+
+def optimized(changed=()):
+    """The words of a command, with other options."""
+    given = {"--data": "data.jsonl", "--metric": "app:is_oslo", "--out": "p.json"}
+    given |= {"--budget-calls": "2000", **dict(changed)}
+    return ["optimize", "rag", *(word for pair in given.items() if pair[1] for word in pair)]
 
 
 WRITES = '"```\\nName it, and cite it as [1].\\n```" if "```" in messages[-1].text else "Perhaps."'
+
+INTERRUPTED = """
+import signal, threading
+
+def interrupting(messages):
+    if len(model.script.calls) == 25:
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+    return "Perhaps Oslo [1]."
+
+model.script = Script(interrupting)
+"""

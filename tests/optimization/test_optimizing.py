@@ -2,10 +2,13 @@
 
 import asyncio
 import json
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
+import dspy
 import pytest
 
 from agentkit import PromptSet
@@ -44,27 +47,29 @@ print(sum(asyncio.run(run())) / len(test))
 def tuned(optimizer, *, sync=False, **options):
     """Optimise the planted graph."""
     options = {
+        "metric": planted.exact,
         "budget": 2_000,
         "prompts": planted.PROMPTS,
         "context": planted.Context(planted.model()),
         "writer": planted.writer(),
-        "calls": None,
+        "cache": None,
         "seed": 1,
         "settings": STEPS.get(optimizer),
         **planted.parts(),
         **options,
     }
-    return optimize(planted.build(sync=sync), metric=planted.exact, optimizer=optimizer, **options)
+    return optimize(planted.build(sync=sync), optimizer=optimizer, **options)
 
 
 class TestPlantedSignal:
     @pytest.mark.parametrize("sync", [False, True], ids=["async", "sync"])
     @pytest.mark.parametrize("optimizer", _OPTIMIZERS)
     def test_every_optimizer_finds_it_and_the_file_reproduces_it_without_dspy(
-        self, optimizer, sync, tmp_path
+        self, optimizer, sync, tmp_path, capfd
     ):
         found = tuned(optimizer, sync=sync)
 
+        assert capfd.readouterr() == ("", "")
         assert found.improved
         assert found.before.mean <= 0.15
         assert found.after.mean >= 0.95
@@ -86,7 +91,7 @@ class TestPlantedSignal:
             budget=2_000,
             prompts=planted.PROMPTS,
             context=planted.Context(planted.model()),
-            calls=None,
+            cache=None,
             **planted.parts(),
         )
 
@@ -109,7 +114,7 @@ class TestPlantedSignal:
         assert (found.before.mean, found.after.mean) == (0.1, 1.0)
         assert found.spent.tokens > 0
 
-    @pytest.mark.parametrize("optimizer", ["mipro", "gepa", "simba"])
+    @pytest.mark.parametrize("optimizer", _OPTIMIZERS)
     def test_the_same_seed_finds_the_same(self, optimizer):
         first, second = (tuned(optimizer, seed=5) for _ in range(2))
 
@@ -244,10 +249,25 @@ class TestBudget:
         assert found.spent.tokens <= 1_500 + 60  # the last call's own are known after it
 
     def test_in_money(self):
-        found = tuned("bootstrap", budget=Budget(cost=1.0, prices=(100.0, 400.0)))
+        found = tuned("bootstrap", budget=Budget(cost=1.0), prices={"scripted": (100.0, 400.0)})
 
         cost = (found.spent.input_tokens * 100 + found.spent.output_tokens * 400) / 1_000_000
         assert found.spent.cost == pytest.approx(cost)
+
+    def test_in_money_each_model_at_its_price(self):
+        found = tuned("gepa", prices={"scripted": (0.0, 0.0), "writer": (0.0, 1_000_000.0)})
+
+        assert found.spent.cost == round(found.spent.cost) > 0
+
+    @pytest.mark.parametrize("optimizer", ["random", "gepa-light"])
+    def test_money_that_runs_out_stops_it(self, optimizer):
+        whole = tuned(optimizer, prices={"": (100.0, 400.0)})
+        found = tuned(
+            optimizer, budget=Budget(cost=0.7 * whole.spent.cost), prices={"": (100.0, 400.0)}
+        )
+
+        assert found.spent.cost < whole.spent.cost
+        assert any("over the budget of a cost of" in note for note in found.notes)
 
     @pytest.mark.parametrize(
         ("given", "told"),
@@ -262,8 +282,12 @@ class TestBudget:
             tuned("bootstrap", budget=given)
 
     def test_money_needs_prices(self):
-        with pytest.raises(ConfigurationError, match="needs prices"):
-            Budget(cost=1.0)
+        with pytest.raises(BudgetError, match="without prices"):
+            tuned("bootstrap", budget=Budget(cost=1.0))
+
+    def test_none_at_all_is_refused(self):
+        with pytest.raises(ConfigurationError, match="needs a budget"):
+            tuned("bootstrap", budget=None)
 
 
 KILLED = """
@@ -275,25 +299,25 @@ def dying(messages):
         os._exit(9)
     return planted.reply(messages)
 model = ScriptedChatModel(Script(dying))
-test_optimizing.tuned(sys.argv[1], context=planted.Context(model), calls=sys.argv[2], concurrency=1)
+test_optimizing.tuned(sys.argv[1], context=planted.Context(model), cache=sys.argv[2], concurrency=1)
 """
 
 
 class TestResuming:
     @pytest.mark.parametrize("optimizer", ["bootstrap", "gepa-light", "mipro"])
     def test_a_killed_process_is_gone_on_from_where_it_stopped(self, optimizer, tmp_path):
-        calls = tmp_path / "calls.sqlite"
+        cache = tmp_path
         killed = subprocess.run(
-            [sys.executable, "-c", KILLED, optimizer, calls],
+            [sys.executable, "-c", KILLED, optimizer, cache],
             capture_output=True,
             text=True,
             check=False,
             cwd=ROOT,
         )
         assert killed.returncode == 9, killed.stderr
-        whole = tuned(optimizer, calls=None, concurrency=1)
+        whole = tuned(optimizer, cache=None, concurrency=1)
         model = planted.model()
-        found = tuned(optimizer, context=planted.Context(model), calls=calls, concurrency=1)
+        found = tuned(optimizer, context=planted.Context(model), cache=cache, concurrency=1)
 
         assert dict(found.candidate) == dict(whole.candidate)
         assert found.after == whole.after
@@ -301,14 +325,157 @@ class TestResuming:
         assert found.spent.made <= whole.spent.made - 50
 
     def test_a_finished_run_costs_nothing_again(self, tmp_path):
-        first = tuned("random", calls=tmp_path / "calls.sqlite")
+        first = tuned("random", cache=tmp_path)
         model = planted.model()
-        second = tuned("random", calls=tmp_path / "calls.sqlite", context=planted.Context(model))
+        second = tuned("random", cache=tmp_path, context=planted.Context(model))
 
         assert model.script.calls == []
         assert second.spent.made == 0
         assert second.spent.calls == first.spent.calls
         assert dict(second.candidate) == dict(first.candidate)
+
+    @pytest.mark.parametrize("optimizer", _OPTIMIZERS)
+    def test_an_interrupted_one_is_gone_on_from_where_it_stopped(self, optimizer, tmp_path):
+        def interrupting(messages):
+            if len(model.script.calls) == 50:
+                signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            return planted.reply(messages)
+
+        model = ScriptedChatModel(Script(interrupting))
+        with pytest.raises(KeyboardInterrupt):
+            tuned(optimizer, context=planted.Context(model), cache=tmp_path)
+        made = len(model.script.calls)
+        whole = tuned(optimizer)
+        found = tuned(optimizer, cache=tmp_path)
+
+        assert made <= 50 + 8  # those that were being made
+        assert dict(found.candidate) == dict(whole.candidate)
+        assert found.after == whole.after
+        assert found.spent.calls == whole.spent.calls
+        assert found.spent.made <= whole.spent.made - 50
+
+    @pytest.mark.parametrize("optimizer", ["gepa", "gepa-light"])
+    async def test_a_cancelled_one_makes_no_further_call_and_can_be_gone_on_with(
+        self, optimizer, tmp_path
+    ):
+        reached = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def telling(messages):
+            if len(model.script.calls) == 50:
+                loop.call_soon_threadsafe(reached.set)
+            return planted.reply(messages)
+
+        model = ScriptedChatModel(Script(telling))
+        model.latency = 0.01
+        options = {"metric": planted.exact, "optimizer": optimizer, "cache": tmp_path}
+        options |= {"budget": 2_000, "prompts": planted.PROMPTS, "writer": planted.writer()}
+        options |= {"context": planted.Context(model), "seed": 1, **planted.parts()}
+        running = asyncio.create_task(aoptimize(planted.build(), **options))
+        await reached.wait()
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        made = len(model.script.calls)
+        found = await aoptimize(planted.build(), **options)
+
+        assert made <= 50 + 2 * 8
+        assert found.spent.calls == tuned(optimizer).spent.calls
+        assert found.spent.made <= found.spent.calls - 50
+
+
+class TestMetrics:
+    @pytest.mark.parametrize("optimizer", ["bootstrap", "gepa-light"])
+    def test_what_one_asks_a_model_is_counted_and_kept(self, optimizer, tmp_path):
+        judge = judging()
+        alone = tuned(optimizer)
+        found = tuned(optimizer, metric=judged(judge), cache=tmp_path)
+
+        asked = len(judge.script.calls)
+        assert found.improved
+        assert found.spent.calls == alone.spent.calls + asked
+        again = tuned(optimizer, metric=judged(judge), cache=tmp_path)
+        assert len(judge.script.calls) == asked
+        assert (again.spent.made, again.spent.calls) == (0, found.spent.calls)
+
+    @pytest.mark.parametrize("optimizer", ["random", "gepa", "gepa-light", "simba", "mipro"])
+    def test_what_one_asks_a_model_is_within_the_budget(self, optimizer):
+        model, writer, judge = planted.model(), planted.writer(), judging()
+        context = planted.Context(model)
+        found = tuned(optimizer, metric=judged(judge), budget=140, context=context, writer=writer)
+
+        assert sum(len(each.script.calls) for each in (model, writer, judge)) <= 140
+        assert found.spent.calls <= 140
+
+    def test_a_sync_one_that_waits_holds_up_no_other(self):
+        both = threading.Barrier(2)
+
+        def waiting(example, output):
+            if example.id in ("France", "Italy"):
+                both.wait(timeout=20)
+            return planted.exact(example, output)
+
+        parts = planted.parts()
+        found = tuned("bootstrap", metric=waiting, **parts)
+
+        assert {"France", "Italy"} <= {example.id for example in parts["test"]}
+        assert found.improved
+        assert found.notes == ()
+
+    def test_one_that_is_none_is_refused(self):
+        with pytest.raises(ConfigurationError, match="A metric is a function"):
+            tuned("bootstrap", metric="exact")
+
+
+def judging():
+    """A model that says whether two texts are the same."""
+
+    def reply(messages):
+        said, wanted = messages[-1].text.split(" | ")
+        return "yes" if said == wanted else "no"
+
+    return ScriptedChatModel(Script(reply), model_name="judge")
+
+
+def judged(judge):
+    """A metric that asks a model."""
+
+    async def same(example, output):
+        said = await judge.ainvoke(f"{output['answer']} | {example.expected['answer']}")
+        return float(said.text == "yes")
+
+    return same
+
+
+class TestProgress:
+    def test_each_run_is_told(self):
+        told = []
+        found = tuned("gepa-light", progress=told.append)
+
+        assert [each.done for each in told] == list(range(1, len(told) + 1))
+        assert told[-1].total >= told[-1].done
+        assert told[-1].usage.calls == found.spent.calls
+
+    def test_what_a_metric_prints_is_shown(self, capsys):
+        def telling(example, output):
+            print("scored", example.id)  # noqa: T201
+            return planted.exact(example, output)
+
+        tuned("bootstrap", metric=telling)
+        shown = capsys.readouterr().out.splitlines()
+
+        assert "scored France" in shown
+        assert all(line.startswith("scored ") for line in shown)
+
+    def test_what_dspy_is_used_for_elsewhere_is_told_as_ever(self, capsys):
+        tuned("bootstrap")
+        optimizer = dspy.BootstrapFewShot(metric=lambda *_: True, max_errors=9)
+        trainset = [dspy.Example(a="It has no model.").with_inputs("a")]
+        optimizer.compile(dspy.Predict("a -> b"), trainset=trainset)
+
+        shown = capsys.readouterr()
+        assert "Bootstrapped 0 full traces" in shown.out
+        assert "1/1" in shown.err
 
 
 class TestBadInput:
@@ -321,7 +488,7 @@ class TestBadInput:
                 budget=100,
                 prompts=planted.PROMPTS,
                 context=planted.Context(planted.model()),
-                calls=None,
+                cache=None,
             )
 
     def test_ten_examples_are_tuned_on_and_prove_nothing(self):
@@ -332,7 +499,7 @@ class TestBadInput:
             budget=500,
             prompts=planted.PROMPTS,
             context=planted.Context(planted.model()),
-            calls=None,
+            cache=None,
         )
 
         assert not found.improved
@@ -386,7 +553,7 @@ class TestBadInput:
                 budget=2_000,
                 prompts=planted.PROMPTS,
                 context=planted.Context(model),
-                calls=None,
+                cache=None,
                 **planted.parts(),
             )
         assert len(model.script.calls) <= 22
@@ -403,7 +570,7 @@ class TestBadInput:
             budget=2_000,
             prompts=planted.PROMPTS,
             context=planted.Context(planted.model()),
-            calls=None,
+            cache=None,
             **planted.parts(),
         )
 
@@ -454,7 +621,11 @@ class TestPromptSize:
         assert all(text.size <= 150 for text in found.candidate.values())
         assert found.candidate["geo.answer"].demos
 
-    @pytest.mark.parametrize("optimizer", ["gepa", "gepa-light"])
+    def test_a_prompt_that_begins_beyond_it_is_refused(self):
+        with pytest.raises(ConfigurationError, match=r"'geo.rewrite' has 21 characters to begin"):
+            tuned("bootstrap", max_prompt_chars=20)
+
+    @pytest.mark.parametrize("optimizer", ["gepa", "gepa-light", "mipro", "simba"])
     def test_instructions_beyond_it_are_not_taken(self, optimizer):
         long = ScriptedChatModel(
             lambda messages: planted.written(messages).replace("Answer", "Answer " * 50)
@@ -475,7 +646,7 @@ async def test_metrics_may_be_async():
         budget=2_000,
         prompts=planted.PROMPTS,
         context=planted.Context(planted.model()),
-        calls=None,
+        cache=None,
         **planted.parts(),
     )
 

@@ -316,7 +316,7 @@ def is_answer(example, output):
 def tuned(graph, optimizer, answer, **options):
     words = ("Norway", "a place", "some town", "the fjord", "the harbour", "the north")
     data = [{"question": f"What of {word}?", "answer": answer} for word in words]
-    return optimize(graph, data, is_answer, optimizer, budget=500, calls=None, **options)
+    return optimize(graph, data, is_answer, optimizer, budget=500, cache=None, **options)
 
 
 class TestAgentkitsGraphs:
@@ -327,7 +327,7 @@ class TestAgentkitsGraphs:
         program = GraphProgram(graph)
         assert {name for name, _ in program.named_predictors()} == set(prompts_of(graph))
         data = [{"question": f"What of Norway, time {n}?", "answer": answer} for n in range(8)]
-        found = optimize(graph, data, is_answer, "bootstrap", budget=200, calls=None)
+        found = optimize(graph, data, is_answer, "bootstrap", budget=200, cache=None)
 
         assert found.before.mean == 1.0
         assert found.candidate[prompt].demos
@@ -348,7 +348,7 @@ class TestAgentkitsGraphs:
             validation=data[10:15],
             test=data[15:],
             budget=500,
-            calls=None,
+            cache=None,
         )
 
         assert found.improved

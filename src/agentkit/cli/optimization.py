@@ -2,42 +2,52 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.markup import escape
 
-from agentkit.cli.console import JsonOption, QuietOption, err, out
-from agentkit.cli.evaluation import DatabaseOption, JudgeOption, metrics
-from agentkit.cli.loading import named_graph
+from agentkit.cli.console import JsonOption, QuietOption, out
+from agentkit.cli.evaluation import (
+    CallsOption,
+    ConcurrencyOption,
+    ConfigOption,
+    ContextOption,
+    CostOption,
+    DatabaseOption,
+    DataOption,
+    FieldOption,
+    JudgeOption,
+    PriceOption,
+    TokensOption,
+    dataset,
+    interruptible,
+    metrics,
+    prices,
+    settings,
+)
+from agentkit.cli.loading import check_writable, named_graph, pairs, value_of
 from agentkit.errors import ConfigurationError
 
-_KEPT = Path(".agentkit/optimization/calls.sqlite")
+_CACHE = Path(".agentkit/optimization")
 
 
 def optimize(
     graph: Annotated[
         str, typer.Argument(help="The graph: its name in langgraph.json, or module:attribute.")
     ],
-    dataset: Annotated[Path, typer.Argument(help="The examples: JSONL, CSV, a BEIR folder.")],
     *,
+    data: DataOption,
     metric: Annotated[
-        str, typer.Option(help="The metric: token_f1, recall@5, …, or module:function.")
+        str, typer.Option("--metric", "-m", help="A metric: recall@5, token_f1, module:function, …")
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where to save the prompts.")],
-    calls: Annotated[int | None, typer.Option(help="The budget in calls of models.")] = None,
-    tokens: Annotated[int | None, typer.Option(help="The budget in tokens.")] = None,
-    cost: Annotated[float | None, typer.Option(help="The budget in money, with --prices.")] = None,
-    prices: Annotated[
-        tuple[float, float] | None,
-        typer.Option(help="What a million input and a million output tokens cost."),
-    ] = None,
+    output: Annotated[Path, typer.Option("--out", "-o", help="Where to save the prompts.")],
+    budget_calls: CallsOption = None,
+    budget_tokens: TokensOption = None,
+    budget_cost: CostOption = None,
+    price: PriceOption = None,
     optimizer: Annotated[
         str, typer.Option(help="bootstrap, random, mipro, gepa, simba or gepa-light.")
     ] = "bootstrap",
@@ -46,6 +56,11 @@ def optimize(
     ] = None,
     judge: JudgeOption = None,
     database: DatabaseOption = None,
+    field: FieldOption = None,
+    validation: Annotated[
+        Path | None, typer.Option(help="A dataset of its own to choose by.")
+    ] = None,
+    test: Annotated[Path | None, typer.Option(help="A dataset of its own to prove on.")] = None,
     prompt: Annotated[
         list[str] | None, typer.Option(help="A prompt to tune; repeatable; all by default.")
     ] = None,
@@ -54,19 +69,22 @@ def optimize(
     ] = None,
     start: Annotated[Path | None, typer.Option(help="A saved prompt set to begin with.")] = None,
     setting: Annotated[
-        list[str] | None, typer.Option(help="A setting of the optimiser: name=value; repeatable.")
+        list[str] | None,
+        typer.Option(help="A setting of the optimiser: max_rounds=2; repeatable."),
     ] = None,
+    context: ContextOption = None,
+    max_prompt_chars: Annotated[
+        int, typer.Option(help="Characters that one prompt may have, demos included.")
+    ] = 20_000,
     seed: Annotated[int, typer.Option(help="Of every choice by chance.")] = 0,
-    concurrency: Annotated[int, typer.Option(help="Runs of the graph at once.")] = 8,
+    concurrency: ConcurrencyOption = 8,
     keep_unproven: Annotated[
         bool, typer.Option(help="Save what was found even where it is not shown to be better.")
     ] = False,
-    config: Annotated[
-        Path, typer.Option("--config", "-c", help="The app's langgraph.json.")
-    ] = Path("langgraph.json"),
-    kept: Annotated[
-        Path, typer.Option(help="Where calls are kept, so that a stopped run goes on.")
-    ] = _KEPT,
+    cache: Annotated[
+        Path, typer.Option(help="A folder to keep calls in, so that a stopped run goes on.")
+    ] = _CACHE,
+    config: ConfigOption = Path("langgraph.json"),
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -74,31 +92,35 @@ def optimize(
     from agentkit.optimization import Budget
     from agentkit.optimization import optimize as tune
 
-    if calls is None and tokens is None and cost is None:
-        raise ConfigurationError("Give a budget: --calls, --tokens, or --cost with --prices.")
-    loaded = named_graph(graph, config)
-    with _dspy_told_apart(quiet=quiet):
-        try:
-            found = tune(
-                loaded,
-                dataset,
-                metrics([metric], judge, database)[0],
-                optimizer,
-                budget=Budget(calls=calls, tokens=tokens, cost=cost, prices=prices),
-                prompts=prompt or None,
-                freeze=freeze or (),
-                start=start,
-                writer=writer,
-                settings=dict(map(_setting, setting or ())),
-                seed=seed,
-                concurrency=concurrency,
-                keep_unproven=keep_unproven,
-                calls=kept,
-                on_progress=None if quiet else lambda told: err.print(f"[dim]{escape(told)}[/]"),
-            )
-        except KeyboardInterrupt:
-            err.print("Interrupted. The same command goes on where this one stopped.")
-            raise typer.Exit(130) from None
+    if budget_calls is None and budget_tokens is None and budget_cost is None:
+        raise ConfigurationError(
+            "Give a budget: --budget-calls, --budget-tokens, or --budget-cost with --price."
+        )
+    check_writable(output)
+    chosen = pairs(setting, "--setting is a setting of the optimiser and its value: max_rounds=2")
+    with interruptible(cache):
+        found = tune(
+            named_graph(graph, config),
+            dataset(data, field),
+            metrics([metric], judge, database)[0],
+            optimizer,
+            budget=Budget(budget_calls, budget_tokens, budget_cost),
+            prices=prices(price),
+            prompts=prompt or None,
+            freeze=freeze or (),
+            start=start,
+            writer=writer,
+            validation=None if validation is None else dataset(validation, field),
+            test=None if test is None else dataset(test, field),
+            context=settings(context),
+            settings={name: value_of(value) for name, value in chosen.items()},
+            max_prompt_chars=max_prompt_chars,
+            seed=seed,
+            concurrency=concurrency,
+            keep_unproven=keep_unproven,
+            cache=cache,
+            progress=False if quiet else None,
+        )
     saves = found.improved or keep_unproven
     if saves:
         found.save(output)
@@ -108,24 +130,3 @@ def optimize(
     out.print(escape(str(found)))
     unchanged = "The prompts stay as they are; --keep-unproven saves the found ones."
     out.print(escape(f"Saved to {output}." if saves else unchanged))
-
-
-@contextlib.contextmanager
-def _dspy_told_apart(*, quiet: bool) -> Iterator[None]:
-    """DSPy tells its progress on standard output, which is for the result; nowhere when quiet."""
-    with contextlib.ExitStack() as stack:
-        nowhere = stack.enter_context(Path(os.devnull).open("w")) if quiet else None
-        stack.enter_context(contextlib.redirect_stdout(nowhere or sys.stderr))
-        if nowhere:
-            stack.enter_context(contextlib.redirect_stderr(nowhere))
-        yield
-
-
-def _setting(told: str) -> tuple[str, Any]:
-    name, equals, value = told.partition("=")
-    if not equals:
-        raise ConfigurationError(f"A setting is name=value; got {told!r}.")
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value

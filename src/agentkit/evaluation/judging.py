@@ -83,7 +83,7 @@ class Judges:
         meter = Meter(self._spending)
         try:
             with counted_by(meter):
-                score = await scored(_in_thread(metric), example, output)
+                score = await scored(in_thread(metric), example, output)
         except ScoringError as error:
             return _Judged(None, str(error), meter.usage, meter.refused)
         # one that asks no model is made anew each time: its code may call code that changed
@@ -92,7 +92,7 @@ class Judges:
         return _Judged(score, "", meter.usage, meter.refused)
 
 
-def _in_thread(metric: Metric) -> Metric:
+def in_thread(metric: Metric) -> Metric:
     """The metric, called in a thread where it is sync, so that it holds up no run."""
     if inspect.iscoroutinefunction(metric) or inspect.iscoroutinefunction(
         getattr(metric, "__call__", None)  # noqa: B004 - it is asked what kind it is

@@ -390,12 +390,18 @@ def _took(response: LLMResult) -> tuple[str, ModelUsage]:
     """The model that replied, where it says, and what it took."""
     first = response.generations[0][0] if response.generations and response.generations[0] else None
     message = first.message if isinstance(first, ChatGeneration) else None
-    if not isinstance(message, AIMessage):
-        return "", ModelUsage(calls=1, unreported=1)
+    return taken_by(message) if isinstance(message, AIMessage) else ("", _UNREPORTED)
+
+
+def taken_by(message: AIMessage) -> tuple[str, ModelUsage]:
+    """The model that wrote a message, where it says so, and what it took."""
     metadata = message.response_metadata
     name = str(metadata.get("model_name") or metadata.get("model") or "")
     usage = message.usage_metadata
     if not usage:
-        return name, ModelUsage(calls=1, unreported=1)
+        return name, _UNREPORTED
     cached = (usage.get("input_token_details") or {}).get("cache_read") or 0
     return name, ModelUsage(1, usage["input_tokens"], usage["output_tokens"], cached)
+
+
+_UNREPORTED = ModelUsage(calls=1, unreported=1)

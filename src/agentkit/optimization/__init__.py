@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from agentkit._lazy import lazy_names
 
 if TYPE_CHECKING:
-    from agentkit.optimization.calls import Budget, Spent
+    from agentkit.evaluation.usage import Budget
     from agentkit.optimization.optimizing import aoptimize, optimize
     from agentkit.optimization.program import GraphProgram
     from agentkit.optimization.result import HeldOut, Optimization
+    from agentkit.optimization.spending import Spent
 
 __all__ = [
     "Budget",
@@ -28,11 +29,11 @@ __all__ = [
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "Budget": "calls",
+        "Budget": "spending",
         "GraphProgram": "program",
         "HeldOut": "result",
         "Optimization": "result",
-        "Spent": "calls",
+        "Spent": "spending",
         "aoptimize": "optimizing",
         "optimize": "optimizing",
     },

@@ -12,12 +12,11 @@ from typing import Any, cast
 from langchain_core.language_models import BaseChatModel
 
 from agentkit._sync import run_sync
-from agentkit.errors import BudgetError, ConfigurationError, MissingExtraError
+from agentkit.errors import ConfigurationError, MissingExtraError
 from agentkit.evaluation.examples import Example
 from agentkit.evaluation.scores import Score
 from agentkit.optimization.running import GraphRun
 from agentkit.optimization.scoring import feedback_for, scores_of
-from agentkit.optimization.stopping import StoppedError
 from agentkit.optimization.task import Optimizer, Task
 from agentkit.prompts import PromptSet, PromptText, as_text
 
@@ -56,7 +55,7 @@ def reflected(task: Task) -> PromptSet:
         trainset=list(task.train),
         valset=list(task.validation),
         adapter=cast("Any", _GraphAdapter(task)),  # a protocol with optional parts
-        reflection_lm=lambda asked: _written(writer, asked),
+        reflection_lm=lambda asked: _written(task, writer, asked),
         module_selector=ReachedPrompts(lambda trajectory: _reached(trajectory.run)),
         reflection_minibatch_size=task.settings["reflection_minibatch_size"],
         max_metric_calls=task.affordable(
@@ -146,14 +145,11 @@ class _GraphAdapter:
             )
             return [(GraphRun({}, (), texts=texts), told)] * len(batch)
         with task.gate.open():
-            try:
-                return run_sync(
-                    lambda: scores_of(
-                        task.graph, texts, batch, task.scorer, concurrency=task.concurrency
-                    )
+            return run_sync(
+                lambda: scores_of(
+                    task.graph, texts, batch, task.scorer, concurrency=task.concurrency
                 )
-            except* BudgetError as errors:
-                raise StoppedError(str(errors.exceptions[0])) from errors
+            )
 
 
 class _Silent:
@@ -187,12 +183,10 @@ def _with_instructions(task: Task, candidate: Mapping[str, str]) -> PromptSet:
     return task.start | PromptSet(changed)
 
 
-def _written(writer: BaseChatModel, asked: Any) -> str:
+def _written(task: Task, writer: BaseChatModel, asked: Any) -> str:
     """What the writing model replies to GEPA."""
-    try:
+    with task.gate.open(), task.calls.writing():
         reply = run_sync(lambda: writer.ainvoke(asked))
-    except BudgetError as error:
-        raise StoppedError(str(error)) from error
     return str(reply.text)
 
 

@@ -16,6 +16,7 @@ from agentkit.optimization.program import (
     lm_of,
 )
 from agentkit.optimization.scoring import feedback_for
+from agentkit.optimization.silence import silent
 from agentkit.optimization.task import Optimizer, Task
 from agentkit.prompts import PromptSet
 
@@ -84,7 +85,7 @@ class _Work:
             "num_threads": self.task.concurrency,
             "max_errors": _MANY_ERRORS,
         }
-        with dspy.context(**settings):
+        with silent(), dspy.context(**settings):
             found: GraphProgram = compile()
         return found.texts()
 
@@ -94,9 +95,9 @@ class _Work:
         known: Score | None = getattr(prediction, "_score", None)
         if known is not None:
             return known
-        example = self._examples[gold[_GOLD]]
-        run = graph_run_of(prediction)
-        score = self.task.scorer.score(example, run)
+        with self.task.gate.open():
+            example = self._examples[gold[_GOLD]]
+            score = self.task.scorer.score(example, graph_run_of(prediction))
         prediction._score = score  # the same run is scored once
         return score
 
@@ -123,19 +124,21 @@ def bootstrapped(task: Task) -> PromptSet:
 def randomly_searched(task: Task) -> PromptSet:
     """The best on the validation examples of several sets of such demos."""
     work, chosen = _Work(task), task.settings
-    optimizer = dspy.BootstrapFewShotWithRandomSearch(
-        metric=work.metric,
-        metric_threshold=chosen["metric_threshold"],
-        max_bootstrapped_demos=chosen["max_bootstrapped_demos"],
-        max_rounds=chosen["max_rounds"],
-        num_candidate_programs=chosen["num_candidate_programs"],
-        num_threads=task.concurrency,
-        max_errors=_MANY_ERRORS,
-        **_NO_LABELLED,
-    )
-    return work.compiled(
-        lambda: optimizer.compile(work.program, trainset=work.train, valset=work.validation)
-    )
+
+    def compile() -> Any:
+        optimizer = dspy.BootstrapFewShotWithRandomSearch(
+            metric=work.metric,
+            metric_threshold=chosen["metric_threshold"],
+            max_bootstrapped_demos=chosen["max_bootstrapped_demos"],
+            max_rounds=chosen["max_rounds"],
+            num_candidate_programs=chosen["num_candidate_programs"],
+            num_threads=task.concurrency,
+            max_errors=_MANY_ERRORS,
+            **_NO_LABELLED,
+        )
+        return optimizer.compile(work.program, trainset=work.train, valset=work.validation)
+
+    return work.compiled(compile)
 
 
 def proposed(task: Task) -> PromptSet:

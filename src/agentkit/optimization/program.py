@@ -116,9 +116,11 @@ class ChatModelEngine:
         model = self._model
         if model is None:
             raise ConfigurationError("The optimiser was given no model that writes instructions.")
-        if self._calls is not None:
-            model = self._calls.of(model, temperature=request.config.temperature)
-        return _response(request.model, await model.ainvoke(_messages(request)))
+        if self._calls is None:
+            return _response(request.model, await model.ainvoke(_messages(request)))
+        model = self._calls.of(model, temperature=request.config.temperature)
+        with self._calls.writing():
+            return _response(request.model, await model.ainvoke(_messages(request)))
 
     async def aclose(self) -> None:
         """Nothing: the model is the caller's."""
@@ -394,11 +396,7 @@ class GraphProgram(dspy.Module):  # type: ignore[misc]
         """Run the graph."""
         # a run that is refused must end the optimiser, which takes errors for bad prompts
         with self._shared.gate.open():
-            try:
-                return run_sync(lambda: self.aforward(**inputs))
-            except BudgetError as error:
-                self._shared.gate.close()
-                raise StoppedError(str(error)) from error
+            return run_sync(lambda: self.aforward(**inputs))
 
     async def aforward(self, **inputs: Any) -> dspy.Prediction:
         """Run the graph, async."""

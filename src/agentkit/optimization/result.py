@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agentkit.evaluation.statistics import Comparison, Interval
-from agentkit.optimization.calls import Spent
+from agentkit.evaluation.statistics import Comparison, Interval, compared, interval
+from agentkit.optimization.spending import Spent
 from agentkit.prompts import PromptSet
 
 
@@ -24,6 +24,11 @@ class HeldOut:
     scores: Sequence[float]
     interval: Interval
 
+    @classmethod
+    def of(cls, scores: Sequence[float], *, seed: int) -> HeldOut:
+        """The scores with their interval."""
+        return cls(scores, interval(scores, seed=seed))
+
     @property
     def mean(self) -> float:
         """The mean of the scores."""
@@ -31,6 +36,49 @@ class HeldOut:
 
     def __str__(self) -> str:
         return f"{self.mean:.3f} ({self.interval.low:.3f} to {self.interval.high:.3f})"
+
+
+@dataclass(frozen=True)
+class Proof:
+    """The held-out scores before and after, and what they show.
+
+    Args:
+        before: Of the texts that were begun with.
+        after: Of the texts that were found; None where these were not scored.
+        comparison: The two, example by example.
+    """
+
+    before: HeldOut
+    after: HeldOut | None
+    comparison: Comparison | None
+
+    @classmethod
+    def of(cls, before: HeldOut, after: HeldOut | None, *, seed: int) -> Proof:
+        """Compare the two."""
+        if after is None:
+            return cls(before, None, None)
+        return cls(before, after, compared(before.scores, after.scores, seed=seed))
+
+    @property
+    def improved(self) -> bool:
+        """Whether what was found is shown to be better."""
+        return (
+            self.comparison is not None
+            and self.comparison.is_shown
+            and self.comparison.difference > 0
+        )
+
+    @property
+    def verdict(self) -> str:
+        """What they show, in words."""
+        if self.after is None or (change := self.comparison) is None:
+            return "No improvement: nothing was found that could be proved better than before."
+        figures = (
+            f"{self.before.mean:.3f} → {self.after.mean:.3f} on {len(self.before.scores)} held-out "
+            f"examples, difference {change.difference:+.3f} ({change.low:+.3f} to "
+            f"{change.high:+.3f}), p = {change.p_value:.3g}"
+        )
+        return f"Improved: {figures}." if self.improved else f"No improvement shown: {figures}."
 
 
 @dataclass(frozen=True)

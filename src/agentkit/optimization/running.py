@@ -155,9 +155,9 @@ class TunableGraph:
             failure = error
         finally:
             runner.reset(token)
-        if self._calls is not None and self._calls.meter.used_up:
+        if self._calls is not None and (refusal := self._calls.meter.refusal):
             # a step that may fail has gone on without it, which is no result
-            raise BudgetError(f"The budget of {self._calls.meter.budget} is used up.") from failure
+            raise BudgetError(refusal) from failure
         if _INTERRUPT in output:
             failure = InvalidInputError(
                 "The graph stopped to ask a person. Approve beforehand what it may do."

@@ -6,6 +6,8 @@ import contextlib
 import threading
 from collections.abc import Iterator
 
+from agentkit.errors import BudgetError
+
 
 class StoppedError(BaseException):
     """The optimiser is to end; no `Exception`, which optimisers take for a bad prompt."""
@@ -21,10 +23,10 @@ class Gate:
 
     @contextlib.contextmanager
     def open(self) -> Iterator[None]:
-        """One run.
+        """One run, or what comes of it; one that the budget did not suffice for closes the gate.
 
         Raises:
-            StoppedError: When the gate is closed.
+            StoppedError: When the gate is closed, or closes.
         """
         with self._changed:
             if self._closed:
@@ -32,6 +34,9 @@ class Gate:
             self._inside += 1
         try:
             yield
+        except BudgetError as error:
+            self.close()
+            raise StoppedError(str(error)) from error
         finally:
             with self._changed:
                 self._inside -= 1
