@@ -23,14 +23,18 @@ from tests.optimization import planted
 ROOT = Path(__file__).parents[2]
 STEPS = {"simba": {"max_steps": 2, "num_candidates": 3}}
 
-BLOCKED = """
+BLOCKING = """
 import sys
 class Blocked:
     def find_spec(self, name, *_):
-        if name.partition(".")[0] in ("dspy", "gepa", "litellm", "optuna"):
+        if name.partition(".")[0] in blocked:
             raise ImportError(name)
 sys.meta_path.insert(0, Blocked())
-import asyncio, dataclasses
+"""
+WITHOUT_DSPY = 'blocked = ("dspy", "litellm", "optuna")' + BLOCKING
+WITHOUT_ANY = 'blocked = ("dspy", "gepa", "litellm", "optuna")' + BLOCKING
+SCORED = """
+import asyncio
 from agentkit import PromptSet
 from tests.optimization import planted
 prompts = PromptSet.load(sys.argv[1])
@@ -61,6 +65,33 @@ def tuned(optimizer, *, sync=False, **options):
     return optimize(planted.build(sync=sync), optimizer=optimizer, **options)
 
 
+OPTIMIZED = """
+from agentkit import optimize
+from agentkit.errors import MissingExtraError
+from tests.optimization import planted
+options = {"budget": 2_000, "prompts": planted.PROMPTS, "cache": None, **planted.parts()}
+options |= {"context": planted.Context(planted.model()), "writer": planted.writer()}
+try:
+    found = optimize(planted.build(), metric=planted.exact, optimizer=sys.argv[1], **options)
+    print(found.after.mean)
+except MissingExtraError as error:
+    print(error)
+"""
+
+
+def printed(program, *given):
+    """What a program prints in a process of its own."""
+    run = subprocess.run(
+        [sys.executable, "-c", program, *given],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    assert run.returncode == 0, run.stderr
+    return run.stdout.strip()
+
+
 class TestPlantedSignal:
     @pytest.mark.parametrize("sync", [False, True], ids=["async", "sync"])
     @pytest.mark.parametrize("optimizer", _OPTIMIZERS)
@@ -74,15 +105,8 @@ class TestPlantedSignal:
         assert found.before.mean <= 0.15
         assert found.after.mean >= 0.95
         found.save(tmp_path / "prompts.json")
-        run = subprocess.run(
-            [sys.executable, "-c", BLOCKED, tmp_path / "prompts.json"],
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=ROOT,
-        )
-        assert run.returncode == 0, run.stderr
-        assert float(run.stdout) == found.after.mean
+        scored = printed(WITHOUT_ANY + SCORED, tmp_path / "prompts.json")
+        assert float(scored) == found.after.mean
 
     async def test_async_code_finds_the_same(self):
         found = await aoptimize(
@@ -153,6 +177,25 @@ class TestPlantedSignal:
             of_prompt = [text for text in asked if prompt.instructions in text]
             assert of_prompt
             assert all("got I believe that it may be" in text for text in of_prompt)
+
+
+class TestExtras:
+    def test_the_light_one_needs_no_dspy(self):
+        assert float(printed(WITHOUT_DSPY + OPTIMIZED, "gepa-light")) == 1.0
+
+    @pytest.mark.parametrize(
+        ("blocking", "optimizer", "feature"),
+        [
+            (WITHOUT_DSPY, "bootstrap", "Optimising prompts with DSPy"),
+            ('blocked = ("optuna",)' + BLOCKING, "mipro", "The optimiser 'mipro'"),
+            (WITHOUT_ANY, "gepa-light", "The optimiser 'gepa-light'"),
+        ],
+    )
+    def test_what_is_missing_is_told(self, blocking, optimizer, feature):
+        told = printed(blocking + OPTIMIZED, optimizer)
+
+        assert told.startswith(f"{feature} needs an optional dependency")
+        assert "pip install 'agentkit-graphs[optimize]'" in told
 
 
 class TestProof:

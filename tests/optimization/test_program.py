@@ -30,7 +30,8 @@ from agentkit import (
 )
 from agentkit.errors import ConfigurationError
 from agentkit.optimization import GraphProgram, optimize
-from agentkit.optimization.program import graph_run_of, signature_of
+from agentkit.optimization.program import graph_run_of
+from agentkit.optimization.signatures import signature_of
 from agentkit.testing import HashEmbeddings, Reply, Script, ScriptedChatModel
 from tests.optimization import planted
 from tests.support.graphs import ladybug_path

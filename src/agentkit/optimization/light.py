@@ -12,7 +12,7 @@ from typing import Any, cast
 from langchain_core.language_models import BaseChatModel
 
 from agentkit._sync import run_sync
-from agentkit.errors import ConfigurationError, MissingExtraError
+from agentkit.errors import ConfigurationError
 from agentkit.evaluation.examples import Example
 from agentkit.evaluation.scores import Score
 from agentkit.optimization.running import GraphRun
@@ -38,15 +38,9 @@ def gepa_runs(train: int, validation: int, settings: Mapping[str, Any]) -> int: 
 
 
 def reflected(task: Task) -> PromptSet:
-    """Tune instructions by GEPA alone.
+    """Tune instructions by GEPA alone."""
+    from gepa.api import optimize
 
-    Raises:
-        MissingExtraError: When gepa is not installed.
-    """
-    try:
-        from gepa.api import optimize
-    except ImportError as error:
-        raise MissingExtraError("The optimiser 'gepa-light'", "optimize") from error
     if task.writer is None:
         raise ConfigurationError("The optimiser was given no model that writes instructions.")
     writer = task.calls.of(task.writer)
@@ -195,5 +189,5 @@ GEPA_LIGHT = Optimizer(
     runs=gepa_runs,
     settings={"max_metric_calls": None, "reflection_minibatch_size": 3},
     writes=True,
-    shows=False,
+    needs="gepa",
 )

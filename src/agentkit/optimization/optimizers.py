@@ -5,25 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from agentkit.errors import MissingExtraError
 from agentkit.evaluation.examples import Example
 from agentkit.evaluation.scores import Score
+from agentkit.optimization._dspy import dspy
+from agentkit.optimization.engines import ChatModelEngine, lm_of
 from agentkit.optimization.light import ReachedPrompts, gepa_runs
-from agentkit.optimization.program import (
-    ChatModelEngine,
-    GraphProgram,
-    graph_run_of,
-    lm_of,
-)
+from agentkit.optimization.program import GraphProgram, graph_run_of
 from agentkit.optimization.scoring import feedback_for
 from agentkit.optimization.silence import silent
 from agentkit.optimization.task import Optimizer, Task
 from agentkit.prompts import PromptSet
-
-try:
-    import dspy
-except ImportError as error:
-    raise MissingExtraError("Optimising prompts with DSPy", "optimize") from error
 
 _NO_LABELLED = {"max_labeled_demos": 0}
 """An example of the data has no intermediate outputs, which a demo of an inner prompt needs."""
@@ -221,7 +212,6 @@ OPTIMIZERS: Mapping[str, Optimizer] = {
         runs=lambda train, _, settings: train * settings["max_rounds"],
         settings={"max_bootstrapped_demos": 4, "max_rounds": 1, "metric_threshold": 1.0},
         writes=False,
-        shows=True,
     ),
     "random": Optimizer(
         run=randomly_searched,
@@ -236,7 +226,6 @@ OPTIMIZERS: Mapping[str, Optimizer] = {
             "num_candidate_programs": 6,
         },
         writes=False,
-        shows=True,
     ),
     "mipro": Optimizer(
         run=proposed,
@@ -250,14 +239,13 @@ OPTIMIZERS: Mapping[str, Optimizer] = {
             "num_trials": 12,
         },
         writes=True,
-        shows=True,
+        needs="optuna",
     ),
     "gepa": Optimizer(
         run=evolved,
         runs=gepa_runs,
         settings={"max_metric_calls": None, "reflection_minibatch_size": 3},
         writes=True,
-        shows=False,
     ),
     "simba": Optimizer(
         run=ascended,
@@ -269,7 +257,6 @@ OPTIMIZERS: Mapping[str, Optimizer] = {
         ),
         settings={"bsize": 16, "max_demos": 4, "max_steps": 4, "num_candidates": 4},
         writes=True,
-        shows=True,
     ),
 }
 """The optimisers of DSPy, by name."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,7 @@ from langchain_core.runnables import RunnableConfig
 from typing_extensions import TypedDict, Unpack
 
 from agentkit._sync import in_thread, run_sync
-from agentkit.errors import BudgetError, ConfigurationError, ScoringError
+from agentkit.errors import BudgetError, ConfigurationError, MissingExtraError, ScoringError
 from agentkit.evaluation.examples import Example
 from agentkit.evaluation.progress import OnProgress, Progress, shown_progress
 from agentkit.evaluation.scores import Metric, metric_name
@@ -155,12 +156,20 @@ def optimizer_named(name: str) -> Optimizer:
         ConfigurationError: When there is none of that name.
         MissingExtraError: When it is not installed.
     """
-    if name == _LIGHT:
-        return GEPA_LIGHT
     if name not in _OPTIMIZERS:
         raise ConfigurationError(
             f"There is no optimizer {name!r}. There are: {', '.join(_OPTIMIZERS)}."
         )
+    optimizer = GEPA_LIGHT if name == _LIGHT else _of_dspy(name)
+    if optimizer.needs:
+        try:
+            importlib.import_module(optimizer.needs)
+        except ImportError as error:
+            raise MissingExtraError(f"The optimiser {name!r}", "optimize") from error
+    return optimizer
+
+
+def _of_dspy(name: str) -> Optimizer:
     from agentkit.optimization.optimizers import OPTIMIZERS
 
     return OPTIMIZERS[name]

@@ -68,14 +68,14 @@ class Optimizer:
             validation examples and its settings.
         settings: What it can be set to, with its defaults.
         writes: Whether it writes instructions.
-        shows: Whether it adds demos.
+        needs: The module that it needs beside DSPy's, if any.
     """
 
     run: Callable[[Task], PromptSet]
     runs: Callable[[int, int, Mapping[str, Any]], int]
     settings: Mapping[str, Any]
     writes: bool
-    shows: bool
+    needs: str = ""
 
     def settled(self, given: Mapping[str, Any] | None) -> dict[str, Any]:
         """Its settings, with those given in place of the defaults.
