@@ -64,8 +64,8 @@ def main() -> None:
     run("agentkit", "ask", QUESTIONS[4][0], "--index", "index", "--prompts", "mine.json")
     measure = ["--data", "questions.jsonl", "--metric", "contains", "--concurrency", "1"]
     run("agentkit", "eval", "rag", *measure, "--out", "before.json", "--html", "before.html")
-    tune = ["--metric", "contains", "--calls", "60", "--concurrency", "1", "-o", "tuned.json"]
-    run("agentkit", "optimize", "rag", "questions.jsonl", *tune, "--keep-unproven", "--quiet")
+    tune = ["--budget-calls", "60", "--out", "tuned.json", "--keep-unproven", "--quiet"]
+    run("agentkit", "optimize", "rag", *measure, *tune)
     run("agentkit", "prompts", "show", "tuned.json")
     serve()
     print("That was the first hour.")

@@ -133,10 +133,10 @@ def evaluate(
         seed=seed,
     )
     judges = metrics(metric, judge, database)
-    with _interruptible(cache):
+    with interruptible(cache):
         report = measure(
             named_graph(graph, config),
-            _dataset(data, field),
+            dataset(data, field),
             judges,
             **options,
         )
@@ -208,11 +208,11 @@ def ablate(
         seed=seed,
     )
     judges = metrics(metric, judge, database)
-    with _interruptible(cache):
+    with interruptible(cache):
         found = measure(
             named_object(factory, "function"),
             _switches(option),
-            _dataset(data, field),
+            dataset(data, field),
             judges,
             objective=objective,
             combinations=combinations,
@@ -241,9 +241,9 @@ def _options(
     from agentkit.evaluation import Budget
 
     read: EvaluationOptions = {
-        "context": _settings(set_to),
+        "context": settings(set_to),
         "budget": Budget(*limits),
-        "prices": _prices(price),
+        "prices": prices(price),
         "progress": False if quiet else None,
     }
     return {**others, **read}
@@ -285,7 +285,7 @@ def _print(report: Report, before: Report | None, *, as_json: bool) -> None:
 
 
 @contextlib.contextmanager
-def _interruptible(cache: Path | None) -> Iterator[None]:
+def interruptible(cache: Path | None) -> Iterator[None]:
     """Say what is kept when a run is interrupted, and end it with status 130."""
     try:
         yield
@@ -297,7 +297,7 @@ def _interruptible(cache: Path | None) -> Iterator[None]:
         raise typer.Exit(130) from None
 
 
-def _dataset(data: Path, fields: list[str] | None) -> list[Example]:
+def dataset(data: Path, fields: list[str] | None) -> list[Example]:
     """The examples of `--data` and `--field`."""
     from agentkit.evaluation import load_dataset
 
@@ -322,13 +322,13 @@ def _opened(database: str) -> Any:
     return graph_database(database) if is_graph else SQLDatabase(database)
 
 
-def _settings(context: list[str] | None) -> dict[str, Any] | None:
+def settings(context: list[str] | None) -> dict[str, Any] | None:
     """The context of `--context`."""
     told = pairs(context, "--context is a setting and its value: k=3")
     return {name: value_of(value) for name, value in told.items()} or None
 
 
-def _prices(price: list[str] | None) -> dict[str, tuple[float, ...]] | None:
+def prices(price: list[str] | None) -> dict[str, tuple[float, ...]] | None:
     """The prices of `--price`."""
     how = "--price is a model and what a million input and output tokens cost: gpt-5-mini=0.25,2"
     told = pairs(price, how)

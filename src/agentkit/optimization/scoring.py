@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from langchain_core.messages import BaseMessage, message_to_dict
-from langchain_core.runnables.config import set_config_context
 
 from agentkit._sync import run_sync
 from agentkit.errors import BudgetError, ScoringError
@@ -110,10 +109,9 @@ class Scorer:
             self._meter.count_kept(key, known[1])
             return known[0]
         asked = usage.Meter(self._meter)
-        scoring = scored(self._metric, example, run.output)
         try:
-            with set_config_context({"callbacks": [asked]}) as context:
-                score = await asyncio.get_running_loop().create_task(scoring, context=context)
+            with usage.counted_by(asked):
+                score = await scored(self._metric, example, run.output)
         except ScoringError:
             if asked.refused:
                 raise BudgetError(self._meter.refusal) from None
