@@ -16,6 +16,9 @@ HEAVY = [
     "llama_index",
     "openai",
     "xllamacpp",
+    "dspy",
+    "gepa",
+    "litellm",
 ]
 
 
@@ -33,6 +36,15 @@ def test_importing_the_package_of_evaluation_imports_nothing_heavy():
     assert imported_by("import agentkit.evaluation") == set()
 
 
+def test_importing_the_package_of_optimization_imports_nothing_heavy():
+    assert imported_by("import agentkit.optimization") == set()
+
+
+def test_dspy_is_imported_when_an_optimizer_of_its_is_wanted():
+    found = imported_by("from agentkit import optimize; from agentkit.optimization import Budget")
+    assert found.isdisjoint({"dspy", "gepa", "litellm"})
+
+
 def test_importing_a_graph_imports_no_extra():
     found = imported_by("from agentkit import create_rag, create_hyde_rag, create_fusion_rag")
     assert found.isdisjoint({"lancedb", "numpy", "llama_index", "openai", "xllamacpp"})
@@ -43,6 +55,7 @@ def test_importing_a_graph_imports_no_extra():
     [
         "agentkit",
         "agentkit.evaluation",
+        "agentkit.optimization",
         "agentkit.retrieval",
         "agentkit.local",
         "agentkit.tools",
@@ -64,6 +77,7 @@ def test_every_public_name_can_be_imported(package):
     [
         "agentkit",
         "agentkit.evaluation",
+        "agentkit.optimization",
         "agentkit.retrieval",
         "agentkit.tools",
         "agentkit.middleware",

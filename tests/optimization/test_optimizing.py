@@ -8,7 +8,6 @@ import sys
 import threading
 from pathlib import Path
 
-import dspy
 import pytest
 
 from agentkit import PromptSet
@@ -151,11 +150,13 @@ class TestPlantedSignal:
 
         assert found.candidate["geo.apology"].instructions == planted.APOLOGY.instructions
 
-    def test_a_frozen_prompt_is_left_as_it_is(self):
-        found = tuned("gepa-light", freeze=["geo.rewrite"])
+    @pytest.mark.parametrize("optimizer", _OPTIMIZERS)
+    def test_a_frozen_prompt_is_left_as_it_is(self, optimizer):
+        found = tuned(optimizer, freeze=["geo.rewrite"])
 
-        assert found.candidate["geo.rewrite"].instructions == planted.REWRITE.instructions
-        assert found.candidate["geo.answer"].instructions == planted.ANSWER_HINT
+        old = PromptSet({"geo.rewrite": planted.REWRITE, "geo.answer": planted.ANSWER})
+        assert found.candidate["geo.rewrite"] == old["geo.rewrite"]
+        assert found.candidate["geo.answer"] != old["geo.answer"]
 
     def test_it_begins_with_the_texts_that_it_is_given(self):
         found = tuned(
@@ -509,16 +510,6 @@ class TestProgress:
 
         assert "scored France" in shown
         assert all(line.startswith("scored ") for line in shown)
-
-    def test_what_dspy_is_used_for_elsewhere_is_told_as_ever(self, capsys):
-        tuned("bootstrap")
-        optimizer = dspy.BootstrapFewShot(metric=lambda *_: True, max_errors=9)
-        trainset = [dspy.Example(a="It has no model.").with_inputs("a")]
-        optimizer.compile(dspy.Predict("a -> b"), trainset=trainset)
-
-        shown = capsys.readouterr()
-        assert "Bootstrapped 0 full traces" in shown.out
-        assert "1/1" in shown.err
 
 
 class TestBadInput:

@@ -11,6 +11,7 @@ import typer
 from rich.markup import escape
 
 from agentkit.cli.console import JsonOption, out
+from agentkit.cli.loading import named_graph
 from agentkit.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ prompts = typer.Typer(help="Saved prompts: shown, compared, put to use and taken
 
 ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The app's langgraph.json.")]
 GraphOption = Annotated[
-    str | None, typer.Option("--graph", "-g", help="A graph of the app, by name.")
+    str | None,
+    typer.Option("--graph", "-g", help="A name in langgraph.json, or module:attribute."),
 ]
 FileArgument = Annotated[Path, typer.Argument(help="A saved prompt set.", dir_okay=False)]
 TargetArgument = Annotated[
@@ -132,18 +134,16 @@ def _named(graph: str | None) -> str:
 
 def _of_graph(graph: str, config: Path) -> PromptSet:
     from agentkit import PromptSet, prompts_of
-    from agentkit.serving import load_graphs
 
-    return PromptSet(prompts_of(load_graphs(config, names=[graph])[graph].graph))
+    return PromptSet(prompts_of(named_graph(graph, config)))
 
 
 def _declared(graph: str, config: Path) -> dict[str, Prompt[Any]]:
     from agentkit import prompts_of
-    from agentkit.serving import load_graphs
 
-    loaded = load_graphs(config, names=[graph])[graph].graph
+    loaded = named_graph(graph, config)
     prompts_of(loaded)  # says so where the graph has none
-    return dict(loaded.context_schema.own_prompts)  # type: ignore[union-attr]
+    return dict(loaded.context_schema.own_prompts)
 
 
 def _told(text: Any) -> str:

@@ -11,8 +11,8 @@ from agentkit.optimization._dspy import dspy
 from agentkit.optimization.engines import ChatModelEngine, lm_of
 from agentkit.optimization.light import ReachedPrompts, gepa_runs
 from agentkit.optimization.program import GraphProgram, graph_run_of
+from agentkit.optimization.restraint import restrained
 from agentkit.optimization.scoring import feedback_for
-from agentkit.optimization.silence import silent
 from agentkit.optimization.task import Optimizer, Task
 from agentkit.prompts import PromptSet
 
@@ -76,7 +76,7 @@ class _Work:
             "num_threads": self.task.concurrency,
             "max_errors": _MANY_ERRORS,
         }
-        with silent(), dspy.context(**settings):
+        with restrained(), dspy.context(**settings):
             found: GraphProgram = compile()
         return found.texts()
 
