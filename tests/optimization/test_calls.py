@@ -263,3 +263,12 @@ def test_an_entry_that_cannot_be_read_is_as_good_as_none(content, tmp_path):
 
     assert kept.reply("key") is None
     assert kept.score("key") is None
+
+
+def test_what_cannot_be_kept_is_told_and_loses_no_reply(tmp_path):
+    made = calls(folder=tmp_path)
+    with sqlite3.connect(tmp_path / "calls.sqlite") as other:
+        other.execute("DROP TABLE kept")  # as good as a full disk
+
+    assert made.of(ScriptedChatModel("one")).invoke("a").text == "one"
+    assert "Not all calls could be kept in cache=" in made.kept.problem

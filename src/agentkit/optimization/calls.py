@@ -34,13 +34,15 @@ _VARYING = frozenset({"id", "usage_metadata", "response_metadata"})
 class Kept:
     """Replies by what was asked, and scores, in a SQLite file; a killed process loses none.
 
-    An entry that cannot be read is as good as none.
+    An entry that cannot be read is as good as none, and one that cannot be written is done without.
 
     Args:
         folder: The folder, made where it is missing; None to keep them in memory only.
     """
 
     def __init__(self, folder: str | Path | None) -> None:
+        self.problem = ""
+        """Why something could not be kept or read, if so."""
         self._folder = folder
         self._lock = threading.Lock()
         self._database: sqlite3.Connection
@@ -101,15 +103,19 @@ class Kept:
             self._database.close()
 
     def _read(self, key: str) -> Any:
-        with self._lock:
-            row = self._database.execute("SELECT content FROM kept WHERE key = ?", (key,))
-            found = row.fetchone()
+        found = self._run("SELECT content FROM kept WHERE key = ?", key)
         return None if found is None else json.loads(found[0])
 
     def _write(self, key: str, content: dict[str, Any]) -> None:
-        told = json.dumps(content)
-        with self._lock:
-            self._database.execute("INSERT OR REPLACE INTO kept VALUES (?, ?)", (key, told))
+        self._run("INSERT OR REPLACE INTO kept VALUES (?, ?)", key, json.dumps(content))
+
+    def _run(self, statement: str, *values: str) -> Any:
+        try:
+            with self._lock:
+                return self._database.execute(statement, values).fetchone()
+        except sqlite3.Error as error:  # such as a full disk; a reply is not lost to the run by it
+            self.problem = f"Not all calls could be kept in cache={self._folder}: {error}."
+            return None
 
 
 @dataclass

@@ -380,11 +380,11 @@ class _Optimizing:
             estimate=plan.expected,
             seconds=seconds,
             growth={name: (self._start[name].size, candidate[name].size) for name in candidate},
-            notes=(*self._notes, *self._notes_of_scores()),
+            notes=(*self._notes, *self._notes_at_the_end()),
         )
 
-    def _notes_of_scores(self) -> list[str]:
-        notes = []
+    def _notes_at_the_end(self) -> list[str]:
+        notes = [self._kept.problem] if self._kept.problem else []
         if failures := self._scorer.failures:
             name, told = next(iter(failures.items()))
             notes.append(
