@@ -366,7 +366,8 @@ class TestResuming:
         assert dict(found.candidate) == dict(whole.candidate)
         assert found.after == whole.after
         assert found.spent.calls == whole.spent.calls
-        assert found.spent.made <= whole.spent.made - 50
+        # those that were being made when it stopped may be lost, at most so many as go at once
+        assert found.spent.made <= whole.spent.made - 50 + 8
 
     def test_a_finished_run_costs_nothing_again(self, tmp_path):
         first = tuned("random", cache=tmp_path)
@@ -396,7 +397,8 @@ class TestResuming:
         assert dict(found.candidate) == dict(whole.candidate)
         assert found.after == whole.after
         assert found.spent.calls == whole.spent.calls
-        assert found.spent.made <= whole.spent.made - 50
+        # those that were being made when it stopped may be lost, at most so many as go at once
+        assert found.spent.made <= whole.spent.made - 50 + 8
 
     @pytest.mark.parametrize("optimizer", ["gepa", "gepa-light"])
     async def test_a_cancelled_one_makes_no_further_call_and_can_be_gone_on_with(
@@ -425,7 +427,7 @@ class TestResuming:
 
         assert made <= 50 + 2 * 8
         assert found.spent.calls == tuned(optimizer).spent.calls
-        assert found.spent.made <= found.spent.calls - 50
+        assert found.spent.made <= found.spent.calls - 50 + 8
 
 
 class TestMetrics:
