@@ -5,7 +5,7 @@ import pytest
 
 from scripts.notebooks import FOLDER, executed
 
-pytestmark = [pytest.mark.local, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.local, pytest.mark.timeout(900)]
 
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 
