@@ -1,5 +1,6 @@
 """What graphs did on their way: tools, routes, memories; and metrics by name."""
 
+import pickle
 from collections import Counter
 from datetime import UTC, datetime
 
@@ -23,6 +24,7 @@ from agentkit.evaluation.metrics import (
     route_accuracy,
     tool_trajectory,
 )
+from agentkit.evaluation.metrics.named import JUDGES, names
 from agentkit.evaluation.metrics.steps import MATCHES
 from agentkit.evaluation.scores import metric_name, scored
 from agentkit.memory import Memories, Memory, MemorySource
@@ -259,6 +261,15 @@ async def test_steps_that_cannot_be_scored_are_told(metric, expected, output, to
 )
 def test_a_metric_is_found_by_its_name_and_has_it(spec):
     assert metric_name(named_metric(spec)) == spec
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in names() if name not in (*JUDGES, "execution_accuracy")]
+)
+def test_a_metric_can_be_sent_to_another_process(name):
+    metric = named_metric(name)
+    copy = pickle.loads(pickle.dumps(metric))
+    assert (copy, hash(copy), metric_name(copy)) == (metric, hash(metric), name)
 
 
 def test_metrics_that_need_something_are_given_it(make_database):
