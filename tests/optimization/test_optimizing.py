@@ -8,6 +8,7 @@ import sys
 import threading
 from pathlib import Path
 
+import numpy
 import pytest
 
 from agentkit import PromptSet
@@ -350,6 +351,8 @@ test_optimizing.tuned(sys.argv[1], context=planted.Context(model), cache=sys.arg
 class TestResuming:
     @pytest.mark.parametrize("optimizer", ["bootstrap", "gepa-light", "mipro"])
     def test_a_killed_process_is_gone_on_from_where_it_stopped(self, optimizer, tmp_path):
+        if optimizer == "mipro" and numpy.__version__.startswith("2.0."):
+            pytest.skip("NumPy 2.0 cannot be imported by two threads at once, as happens here")
         cache = tmp_path
         killed = subprocess.run(
             [sys.executable, "-c", KILLED, optimizer, cache],
