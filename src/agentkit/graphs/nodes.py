@@ -15,7 +15,6 @@ from langgraph.runtime import Runtime, get_runtime
 from langgraph.types import CachePolicy, Command, RetryPolicy
 
 from agentkit._sync import run_sync
-from agentkit.drawing import draw
 from agentkit.events import tell_failure
 
 NodeFunction = Callable[[Any, Runtime[Any]], Awaitable[Any]]
@@ -111,6 +110,8 @@ class DrawableGraph(CompiledStateGraph[Any, Any, Any, Any]):
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         """What a notebook shows: a drawing, where LangGraph's own asks a server for one."""
+        from agentkit.drawing import draw
+
         drawing = draw(self)
         return {
             "text/plain": repr(self),
