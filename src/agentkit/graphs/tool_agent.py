@@ -237,11 +237,10 @@ class ConversationInCalls(AgentMiddleware[ToolAgentState, Any, Any]):
             return {}, request
         begun = self._conversation.begun(state, request.runtime)
         changed = convert_to_messages(begun["messages"])
-        asked = request.override(
-            messages=_added(request.messages, changed),
-            # the calls of an earlier run count towards no limit of this one
-            state=cast("Any", {**state, **begun, "trace": []}),
-        )
+        messages = _added(request.messages, changed)
+        # the calls of an earlier run count towards no limit of this one
+        now = {**state, **begun, "messages": messages, "trace": []}
+        asked = request.override(messages=messages, state=cast("Any", now))
         return {**begun, "messages": changed}, asked
 
     def _told(
@@ -449,9 +448,10 @@ def create_tool_agent(
         clear_results_above=clear_results_above,
         max_result_chars=max_result_chars,
         tool_timeout=tool_timeout,
-        tool_retries=tool_retries + 1,
         offered_tools=offered_tools,
     )
+    if tool_retries < 0:
+        raise ConfigurationError("`tool_retries` is at least 0.")
     asks: list[Prompt[Any]] = [INSTRUCTIONS, *map(description_prompt, known)]
     if max_prompt_tokens:
         asks.append(SUMMARIZE)
@@ -532,8 +532,7 @@ def _tools(given: Sequence[ToolLike], permissions: Mapping[str, Permission]) -> 
 def _check_limits(**limits: float | None) -> None:
     for name, limit in limits.items():
         if limit is not None and (isinstance(limit, bool) or not limit > 0):
-            least = "at least 0" if name == "tool_retries" else "more than 0"
-            raise ConfigurationError(f"`{name}` is {least}.")
+            raise ConfigurationError(f"`{name}` is more than 0.")
 
 
 def _check_names(tools: Sequence[BaseTool], named: Iterable[str]) -> None:

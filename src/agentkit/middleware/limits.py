@@ -218,8 +218,7 @@ def _estimated(messages: Sequence[AnyMessage], run: Sequence[AnyMessage]) -> int
 
 def _kept(request: ModelRequest[Any]) -> Taken:
     """What the run has taken, as the state keeps it; nothing where that is of another run."""
-    asked = [m.id for m in request.messages if is_question(m)]
-    question = asked[-1] if asked else None
+    question = next((m.id for m in reversed(request.messages) if is_question(m)), None)
     kept = cast("Taken | None", cast("Any", request.state).get("taken"))
     if kept and question in (None, kept["question"]):
         return kept

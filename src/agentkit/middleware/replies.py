@@ -12,6 +12,7 @@ from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMes
 from pydantic import ValidationError
 
 from agentkit._text import shortened, well_formed
+from agentkit.middleware.results import calls_in
 
 _EMPTY = "That reply was empty. Call a tool, or answer."
 _NOT_READ = "That reply could not be read ({told}). Arguments are one JSON object. Reply again."
@@ -103,8 +104,7 @@ def _without_open(reply: AIMessage, done: Collection[str | None]) -> AIMessage:
 
 def _told_apart(calls: Sequence[Any], before: Sequence[AnyMessage]) -> list[Any]:
     """The calls, each with an id of its own and arguments that can be written down."""
-    # by the type's name: pydantic's isinstance takes long for a whole conversation
-    seen = {call["id"] for m in before if m.type == "ai" for call in m.tool_calls}
+    seen = {call["id"] for call in calls_in(before)}
     found = []
     for call in calls:
         name = call["id"] if call["id"] and call["id"] not in seen else f"call_{uuid4().hex}"

@@ -16,6 +16,7 @@ from langchain_core.messages import (
     AnyMessage,
     BaseMessage,
     RemoveMessage,
+    ToolCall,
     ToolMessage,
     convert_to_messages,
 )
@@ -180,6 +181,12 @@ def run_messages(messages: Sequence[AnyMessage]) -> Sequence[AnyMessage]:
     return messages
 
 
+def calls_in(messages: Sequence[AnyMessage]) -> list[ToolCall]:
+    """The calls that a model makes in messages."""
+    # by the type's name, for the same reason
+    return [call for m in messages if m.type == "ai" for call in m.tool_calls]
+
+
 def results_told(messages: Sequence[AnyMessage]) -> str:
     """The results of the present run as they are, each with the number that cites it behind it."""
     results = [m for m in run_messages(messages) if isinstance(m, ToolMessage)]
@@ -213,27 +220,25 @@ def what_is_known(state: Mapping[str, Any]) -> dict[str, Any]:
     """
     records = records_of(state)
     results = [m for m in state.get("messages") or () if isinstance(m, ToolMessage)]
-    known = {record["number"] for record in records}
-    found = [_told_before(m, state["messages"]) for m in results if number_of(m.text) not in known]
-    records = sorted([*filter(None, found), *records], key=lambda record: record["number"])
+    known = {None, *(record["number"] for record in records)}
+    if unknown := [message for message in results if number_of(message.text) not in known]:
+        calls = {call["id"]: call for call in reversed(calls_in(state["messages"]))}
+        records[:0] = [
+            _told_before(message, calls.get(message.tool_call_id)) for message in unknown
+        ]
+    records.sort(key=lambda record: record["number"])
     is_tainted = not state.get("tainted") and any(holds_untrusted(m.text) for m in results)
     changes: dict[str, Any] = {"earlier": records[-_EARLIER_RECORDS:]}
     return {**changes, "tainted": True} if is_tainted else changes
 
 
-def _told_before(message: ToolMessage, messages: Sequence[AnyMessage]) -> ToolCallRecord | None:
-    """The record of a call by its result, where an agent numbered that."""
-    number = number_of(message.text)
-    if number is None:
-        return None
-    calls = [call for m in messages if isinstance(m, AIMessage) for call in m.tool_calls]
-    call = next((call for call in calls if call["id"] == message.tool_call_id), None)
+def _told_before(message: ToolMessage, call: Mapping[str, Any] | None) -> ToolCallRecord:
+    """The record of a call by its numbered result."""
+    made = call or {"name": "", "args": {}}
     return {
-        "number": number,
-        "tool": str(message.name or (call and call["name"]) or ""),
-        "arguments": _short_arguments(
-            _decision(message).get("arguments", call["args"] if call else {})
-        ),
+        "number": cast("int", number_of(message.text)),
+        "tool": str(message.name or made["name"]),
+        "arguments": _short_arguments(_ran(message, made)),
         "seconds": 0.0,
         "tokens": count_tokens(message.text),
         "outcome": _outcome(message),
@@ -268,7 +273,7 @@ def _failed_before(request: ToolCallRequest) -> str:
     if not failures:
         return ""
     wanted = _key(request.tool_call, request.tool_call["args"])
-    calls = [call for m in messages if isinstance(m, AIMessage) for call in m.tool_calls]
+    calls = calls_in(messages)
     failed = ((call, failures[call["id"]]) for call in calls if call["id"] in failures)
     # what ran counts, not what the model asked for: a person may have changed it
     told = (m.text for call, m in failed if _key(call, _ran(m, call)) == wanted)
