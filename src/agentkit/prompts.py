@@ -21,6 +21,7 @@ from uuid import uuid4
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from pydantic import BaseModel, RootModel
 
+from agentkit._files import write_whole
 from agentkit._structured import StructuredCall, schema_of
 from agentkit._sync import run_sync
 from agentkit._text import shortened, well_formed
@@ -445,15 +446,10 @@ class PromptSet(Mapping[str, PromptText]):
             written = f"{text}\n".encode()
         except (TypeError, ValueError, RecursionError) as error:
             raise ConfigurationError(f"The prompts cannot be saved as JSON: {error}") from error
-        target = Path(path)
-        partial = target.with_name(f".{target.name}.{uuid4().hex}")
         try:
-            partial.write_bytes(written)
-            partial.replace(target)
+            write_whole(path, written)
         except OSError as error:
             raise ConfigurationError(f"No prompts can be saved to {path}: {error}") from error
-        finally:
-            partial.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path: str | Path, *, on_mismatch: OnMismatch = "warn") -> PromptSet:

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
+from agentkit import _files
 from agentkit._text import shortened
 from agentkit.errors import ConfigurationError
 from agentkit.evaluation.examples import Example
@@ -78,15 +78,10 @@ def write_whole(path: str | Path, text: str) -> None:
     Raises:
         ConfigurationError: When it cannot be written.
     """
-    target = Path(path)
-    partial = target.with_name(f".{target.name}.{uuid4().hex}")
     try:
-        partial.write_bytes(text.encode("utf-8", "replace"))
-        partial.replace(target)
+        _files.write_whole(path, text.encode("utf-8", "replace"))
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be written: {error}.") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _usage_data(usage: Usage) -> dict[str, dict[str, int]]:
