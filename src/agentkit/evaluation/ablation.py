@@ -21,6 +21,7 @@ from agentkit.evaluation.report import Report
 from agentkit.evaluation.runner import EvaluationOptions, aevaluate
 from agentkit.evaluation.running import Askable
 from agentkit.evaluation.scores import Metric
+from agentkit.evaluation.shown import AsTable
 from agentkit.evaluation.statistics import Comparison, compared, holm
 from agentkit.evaluation.usage import Budget, Usage, checked_prices
 
@@ -86,7 +87,7 @@ class Effect:
 
 
 @dataclass(frozen=True)
-class Ablation:
+class Ablation(AsTable):
     """What an ablation found."""
 
     name: str
@@ -146,17 +147,6 @@ class Ablation:
         from agentkit.evaluation.tables import ablation_table
 
         return ablation_table(self)
-
-    def __str__(self) -> str:
-        from agentkit.evaluation.tables import as_text
-
-        return as_text(self.__rich__())
-
-    def show(self) -> None:
-        """Print the ablation as a table."""
-        from rich.console import Console
-
-        Console().print(self)
 
     def _repr_html_(self) -> str:
         from agentkit.evaluation.html import ablation_html

@@ -13,6 +13,7 @@ from agentkit.errors import DatasetError
 from agentkit.evaluation.report import Report
 from agentkit.evaluation.results import Item
 from agentkit.evaluation.saved import plain_state
+from agentkit.evaluation.shown import AsTable
 from agentkit.evaluation.statistics import Comparison, compared
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class MetricChange:
 
 
 @dataclass(frozen=True)
-class ReportComparison:
+class ReportComparison(AsTable):
     """A report against one before."""
 
     before: Report
@@ -102,17 +103,6 @@ class ReportComparison:
         from agentkit.evaluation.tables import comparison_table
 
         return comparison_table(self)
-
-    def __str__(self) -> str:
-        from agentkit.evaluation.tables import as_text
-
-        return as_text(self.__rich__())
-
-    def show(self) -> None:
-        """Print the comparison as a table."""
-        from rich.console import Console
-
-        Console().print(self)
 
     def _repr_html_(self) -> str:
         from agentkit.evaluation.html import comparison_html

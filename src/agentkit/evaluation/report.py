@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentkit.errors import ConfigurationError
 from agentkit.evaluation.results import Item, Trial
+from agentkit.evaluation.shown import AsTable
 from agentkit.evaluation.statistics import Interval, interval, pass_hat_k
 from agentkit.evaluation.usage import Prices, Usage
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, repr=False)
-class Report:
+class Report(AsTable):
     """What an evaluation found."""
 
     name: str
@@ -207,17 +208,6 @@ class Report:
 
     def __repr__(self) -> str:
         return str(self)  # the fields hold every run with its trace
-
-    def __str__(self) -> str:
-        from agentkit.evaluation.tables import as_text
-
-        return as_text(self.__rich__())
-
-    def show(self) -> None:
-        """Print the report as a table."""
-        from rich.console import Console
-
-        Console().print(self)
 
     def _repr_html_(self) -> str:
         from agentkit.evaluation.html import summary_html
