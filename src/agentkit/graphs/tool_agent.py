@@ -46,8 +46,6 @@ from agentkit.events import ToolCallRecord
 from agentkit.graphs.context import GraphContext
 from agentkit.graphs.nodes import drawable
 from agentkit.graphs.questions import NO_ANSWER, new_messages, read_input
-from agentkit.memory.middleware import SummarizingMiddleware
-from agentkit.memory.summary import SUMMARIZE
 from agentkit.middleware.fences import bare, number_of
 from agentkit.middleware.limits import AnswerWithinLimits, LimitsState
 from agentkit.middleware.long_conversations import LongConversations
@@ -454,6 +452,8 @@ def create_tool_agent(
         raise ConfigurationError("`tool_retries` is at least 0.")
     asks: list[Prompt[Any]] = [INSTRUCTIONS, *map(description_prompt, known)]
     if max_prompt_tokens:
+        from agentkit.memory.summary import SUMMARIZE
+
         asks.append(SUMMARIZE)
     context = ToolAgentContext.built(asks, model=model, prompts=prompts, **defaults)
     _check_names(known, [*always_offered, *context().approved])
@@ -461,6 +461,8 @@ def create_tool_agent(
     conversation = Conversation(context)
     nodes: list[AgentMiddleware[Any, Any, Any]] = [*map(_redaction, redact), *middleware]
     if max_prompt_tokens:
+        from agentkit.memory.middleware import SummarizingMiddleware
+
         nodes.append(
             SummarizingMiddleware(
                 max_tokens=max_prompt_tokens, prompts=lambda run: context.of_run(run).prompt_set
