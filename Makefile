@@ -9,7 +9,7 @@ INDEX := .agentkit/demo
 ASK := $(BIN)/agentkit ask --index $(INDEX)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-lowest lint format bench notebooks first-hour studio view constraints clean
+.PHONY: help demo test test-lowest lint format docs bench notebooks first-hour studio view constraints clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -39,6 +39,9 @@ lint: $(VENV)/.lint ## Check style and types
 format: $(VENV)/.lint ## Format the code
 	$(BIN)/ruff check --fix --select I,F401
 	$(BIN)/ruff format
+
+docs: $(VENV)/.docs ## Build the documentation's site, in build/docs
+	$(BIN)/sphinx-build -n -W --keep-going -q docs build/docs
 
 bench: $(VENV)/.test ## Run the benchmarks that need no data and no key
 	$(BIN)/python -m benchmarks.overhead
@@ -86,4 +89,8 @@ $(VENV)/.test: $(VENV)/.venv pyproject.toml $(CONSTRAINTS)
 
 $(VENV)/.lint: $(VENV)/.test
 	$(PIP) --group lint
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.venv pyproject.toml $(CONSTRAINTS)
+	$(PIP) --editable '.[all]' --group docs
 	@touch $@
