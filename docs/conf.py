@@ -29,6 +29,7 @@ html_css_files = ["agentkit.css"]
 html_show_sphinx = False
 html_copy_source = False
 html_show_sourcelink = False
+html_show_search_summary = False  # it fetches pages, which a browser forbids in a folder
 html_theme_options = {
     "navigation_with_keys": True,
     "light_css_variables": {"color-brand-primary": "#3151b5", "color-brand-content": "#3151b5"},

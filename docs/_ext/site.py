@@ -16,7 +16,7 @@ from sphinx.util.typing import ExtensionMetadata
 
 from agentkit import draw, prompts_of
 from docs._ext.annotations import settle_annotations
-from docs._ext.docstrings import after_napoleon, before_napoleon
+from docs._ext.docstrings import after_napoleon, before_napoleon, from_where_it_is
 from docs._ext.generated import options_table, prompt_text, prompt_title
 from docs._ext.graphs import GRAPHS
 
@@ -124,6 +124,7 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     app.add_directive("prompts", Prompts)
     app.add_directive("drawing", GraphDrawing)
     app.connect("builder-inited", settle_annotations)
+    app.connect("autodoc-process-docstring", from_where_it_is, priority=50)
     app.connect("autodoc-process-docstring", before_napoleon, priority=100)
     app.connect("autodoc-process-docstring", after_napoleon, priority=900)
     app.connect("autodoc-process-signature", without_signature)
