@@ -1,84 +1,78 @@
-"""The README's programs and commands run as they stand."""
+"""The programs and commands of the README and of the documentation run as they stand."""
 
-import re
 import shlex
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from agentkit.cli import app
-from agentkit.testing import ModelServer, Reply, Script
+from agentkit.testing import ModelServer
+from tests.support.pages import BOOKED, COMBINED, DOCS, ROOT, blocks, script, write_data
 
 pytestmark = pytest.mark.local
 
-ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-
-ABOUT_CLIMATE = "MATCH (p:Paper)-[:ABOUT]->(:Topic {name: 'Climate'}) RETURN count(p) AS papers"
-CALLS = [
-    {"name": "book_room", "args": {"room": "3", "hour": 10}},
-    {"name": "search_documents", "args": {"query": "loan period of books"}},
-]
-BOOKED = "Room 3 is booked for 10:00 [1]. Books may be kept for four weeks [2]."
-PARTS = [
-    {"question": "How long may I keep a book?", "routes": ["library"], "confidence": 0.9},
-    {"question": "How many customers live in Germany?", "routes": ["shop"], "confidence": 0.9},
-]
-COMBINED = "You may keep it for four weeks [1]; 14 customers live in Germany [2]."
-IN_GERMANY = "SELECT COUNT(*) AS customers FROM customer WHERE country = 'Germany'"
+README = "README.md"
+PAGES = {page.relative_to(ROOT).as_posix(): page for page in [ROOT / README, *DOCS.rglob("*.md")]}
+WITH_PROGRAMS = sorted(name for name in PAGES if name != README and blocks(PAGES[name], "python"))
+WITH_COMMANDS = sorted(name for name, page in PAGES.items() if blocks(page, "bash"))
+SAID = {
+    "docs/guides/memory_chat.md": ["In Linz [m1]."],
+    "docs/guides/router.md": [COMBINED],
+    "docs/guides/text_to_cypher.md": ["91 papers are about Climate."],
+    "docs/guides/text_to_sql.md": ["14 customers live in Germany."],
+    "docs/guides/tool_agent.md": [BOOKED],
+}
+"""What the results of a page say, where it is something else than the documents' answer."""
+WITHOUT_RESULT = {"docs/guides/evaluation.md", "docs/safety.md"}
 
 
-LINZ = {"text": "The user moved to Linz in May.", "kind": "event", "message": 1}
-
-
-def blocks(language):
-    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    write_data(folder)
+    return folder
 
 
 @pytest.fixture
-def workspace(tmp_path, monkeypatch):
-    shutil.copytree(ROOT / "examples" / "documents", tmp_path / "documents")
-    shop = tmp_path / "examples" / "music_shop"
-    shutil.copytree(ROOT / "examples" / "music_shop", shop)
-    shutil.copy(shop / "music_shop.sqlite", tmp_path / "shop.sqlite")
-    network = ROOT / "examples" / "research_network" / "load.py"
-    subprocess.run([sys.executable, network, tmp_path / "network.lbug"], check=True)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+def workspace(data, tmp_path, monkeypatch):
+    folder = tmp_path / "workspace"
+    shutil.copytree(data, folder)
+    monkeypatch.chdir(folder)
+    return folder
 
 
-def test_the_programs_run_one_after_the_other(workspace, monkeypatch):
-    script = (
-        Script()
-        .when("Write search queries", reply={"queries": ["loan period of books"]})
-        .when("Order the documents", reply={"numbers": [1]})
-        .when("Say which route answers", reply={"parts": PARTS})
-        .when("Parts of a question", reply=COMBINED)
-        .when("Write one read-only SQL", reply={"query": IN_GERMANY})
-        .when("Write one read-only Cypher", reply={"query": ABOUT_CLIMATE})
-        .when("query on a graph returned", reply="91 papers are about Climate.")
-        .when("Answer the question from the rows", reply="14 customers live in Germany.")
-        .when("Rewrite the last question", reply="When is the library open on Sundays?")
-        .when("Answer the question", reply="Four weeks [1].")
-        .when("Do what is asked", reply=[Reply(tool_calls=CALLS), BOOKED])
-        .when("Find what is worth remembering", reply={"learnt": [LINZ]})
-        .when("Reply to the user", reply=["I see.", "In Linz [m1]."])
-    )
-    with ModelServer(script) as server:
-        monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
-        monkeypatch.setenv("OPENAI_API_KEY", "none")
+@pytest.fixture
+def run(workspace, monkeypatch):
+    """Runs a page's programs one after the other: their results, and the names they leave."""
+
+    def run(name):
         names, results = {}, []
-        for program in blocks("python"):
-            exec(compile(program, "README.md", "exec"), names)
-            results.append(names["result"])
+        with ModelServer(script()) as server:
+            monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
+            monkeypatch.setenv("OPENAI_API_KEY", "none")
+            for program in blocks(PAGES[name], "python"):
+                exec(compile(program, name, "exec"), names)
+                results.append(names.get("result"))
+        return results, names
+
+    return run
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", WITH_PROGRAMS)
+def test_the_programs_of_a_page_run_one_after_the_other(run, name):
+    results, _ = run(name)
+    answers = [result["answer"] for result in results if result and "answer" in result]
+    if name not in WITHOUT_RESULT:
+        assert set(SAID.get(name, ["Four weeks [1]."])) <= set(answers)
+
+
+def test_the_results_of_the_readme_stand_on_what_they_say(run):
+    results, names = run(README)
     assert results[0]["answer"] == "Four weeks [1]."
     assert results[0]["citations"][0]["source"].startswith("documents/")
     answers = [result["answer"] for result in results]
-    assert "14 customers live in Germany." in answers
     assert results[answers.index("14 customers live in Germany.")]["rows"] == [[14]]
     assert results[answers.index("91 papers are about Climate.")]["rows"] == [[91]]
     assert [citation["tool"] for citation in results[answers.index(BOOKED)]["citations"]] == [
@@ -93,14 +87,23 @@ def test_the_programs_run_one_after_the_other(workspace, monkeypatch):
     assert any("second reading room" in document.page_content for document in names["documents"])
 
 
-def test_the_commands_run_one_after_the_other(workspace):
+def test_writes_are_shown_to_be_refused(run, capsys):
+    run("docs/safety.md")
+    told = capsys.readouterr().out.splitlines()
+    assert len(told) == 3
+    assert "DELETE" in told[0]
+    assert "employee" in told[1]
+
+
+@pytest.mark.parametrize("name", WITH_COMMANDS)
+def test_the_commands_of_a_page_run_one_after_the_other(workspace, name):
     commands = [
         shlex.split(line)[1:]
-        for block in blocks("bash")
+        for block in blocks(PAGES[name], "bash")
         for line in block.splitlines()
         if line.startswith("agentkit ")
     ]
-    assert len(commands) >= 4
+    assert commands
     for command in commands:
         done = CliRunner().invoke(app, command, catch_exceptions=False)
         assert done.exit_code == 0, done.output
