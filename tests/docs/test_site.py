@@ -14,6 +14,7 @@ from tests.support.browser import browsing
 from tests.support.pages import DOCS, ROOT
 
 pytest.importorskip("sphinx", reason="Sphinx is missing; try: make docs")
+pytestmark = pytest.mark.xdist_group("site")  # built once
 
 PACKAGES = [
     "agentkit",
