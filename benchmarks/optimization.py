@@ -137,7 +137,9 @@ def main() -> None:
     options = parser(__doc__)
     options.add_argument("--seconds", type=float, default=0.2, help="a call of the model")
     options.add_argument("--examples", type=int, default=128)
-    options.add_argument("--optimizers", nargs="+", default=["bootstrap", "random", "gepa-light"])
+    options.add_argument(
+        "--optimizers", nargs="+", default=["bootstrap", "random", "gepa", "gepa-light"]
+    )
     given = options.parse_args()
     settings = {name: getattr(given, name) for name in ("seconds", "examples", "optimizers")}
     report("an optimisation", measure(**settings), settings=settings, json_file=given.json)

@@ -496,6 +496,14 @@ def judged(judge):
 
 
 class TestProgress:
+    @pytest.mark.parametrize("optimizer", ["gepa", "gepa-light"])
+    def test_gepa_ends_where_there_is_nothing_more_to_find(self, optimizer):
+        told = []
+        found = tuned(optimizer, settings={"max_metric_calls": 1_000}, progress=told.append)
+
+        assert found.after.mean == 1.0
+        assert told[-1].done < 200
+
     def test_each_run_is_told(self):
         told = []
         found = tuned("gepa-light", progress=told.append)

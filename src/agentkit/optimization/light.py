@@ -20,6 +20,9 @@ from agentkit.optimization.scoring import feedback_for, scores_of
 from agentkit.optimization.task import Optimizer, Task
 from agentkit.prompts import PromptSet, PromptText, as_text
 
+PERFECT = 1.0
+"""The mean score on the validation examples at which GEPA has nothing more to look for."""
+
 _PER_VALIDATION = 12
 _AT_LEAST = 60
 
@@ -40,6 +43,7 @@ def gepa_runs(train: int, validation: int, settings: Mapping[str, Any]) -> int: 
 def reflected(task: Task) -> PromptSet:
     """Tune instructions by GEPA alone."""
     from gepa.api import optimize
+    from gepa.utils import ScoreThresholdStopper
 
     if task.writer is None:
         raise ConfigurationError("The optimiser was given no model that writes instructions.")
@@ -55,6 +59,7 @@ def reflected(task: Task) -> PromptSet:
         max_metric_calls=task.affordable(
             gepa_runs(len(task.train), len(task.validation), task.settings)
         ),
+        stop_callbacks=ScoreThresholdStopper(PERFECT),
         seed=task.seed,
         logger=_Silent(),
     )

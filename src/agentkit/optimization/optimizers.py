@@ -9,7 +9,7 @@ from agentkit.evaluation.examples import Example
 from agentkit.evaluation.scores import Score
 from agentkit.optimization._dspy import dspy
 from agentkit.optimization.engines import ChatModelEngine, lm_of
-from agentkit.optimization.light import ReachedPrompts, gepa_runs
+from agentkit.optimization.light import PERFECT, ReachedPrompts, gepa_runs
 from agentkit.optimization.program import GraphProgram, graph_run_of
 from agentkit.optimization.restraint import restrained
 from agentkit.optimization.scoring import feedback_for
@@ -165,6 +165,8 @@ def proposed(task: Task) -> PromptSet:
 
 def evolved(task: Task) -> PromptSet:
     """Instructions evolved by reflection on feedback, by GEPA (Agrawal et al. 2025)."""
+    from gepa.utils import ScoreThresholdStopper
+
     work, chosen = _Work(task), task.settings
     optimizer = dspy.GEPA(
         metric=work.metric_with_feedback,
@@ -174,6 +176,7 @@ def evolved(task: Task) -> PromptSet:
         component_selector=ReachedPrompts(_reached),
         num_threads=task.concurrency,
         seed=task.seed,
+        gepa_kwargs={"stop_callbacks": ScoreThresholdStopper(PERFECT)},
     )
     return work.compiled(
         lambda: optimizer.compile(work.program, trainset=work.train, valset=work.validation)
