@@ -198,7 +198,7 @@ def test_where_every_run_fails_the_status_says_so(folder):
         (("yes", *DATA, "-o", "no/where.json"), "no/where.json cannot be written"),
         (("yes", *DATA, "--html", "."), "cannot be written: it is a folder"),
         (("yes", *DATA, "--compare", "gone.json"), "No report can be read from gone.json"),
-        (("yes", *DATA, "--concurrency", 0), "concurrency= is a whole number"),
+        (("yes", *DATA, "--concurrency", 0), "`concurrency` is a whole number"),
         (("yes", *DATA, "--budget-calls", 0), "A budget's calls is a number above 0"),
         (("yes", *DATA, "--budget-cost", 1), "cannot be kept to without prices="),
         (("yes", *DATA, "--price", "scripted"), "--price is a model and what a million"),

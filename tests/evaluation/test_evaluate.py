@@ -386,11 +386,11 @@ def test_the_score_from_which_a_run_passes_can_be_set():
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"concurrency": 0}, "concurrency= is a whole number, 1 or more; got 0"),
-        ({"concurrency": 2.5}, "concurrency= is a whole number, 1 or more; got 2.5"),
-        ({"repeats": 0}, "repeats= is a whole number, 1 or more; got 0"),
+        ({"concurrency": 0}, "`concurrency` is a whole number, 1 or more; got 0"),
+        ({"concurrency": 2.5}, "`concurrency` is a whole number, 1 or more; got 2.5"),
+        ({"repeats": 0}, "`repeats` is a whole number, 1 or more; got 0"),
         ({"passing": 0}, "passing= is a score above 0; got 0"),
-        ({"timeout": 0}, "timeout= is a number of seconds above 0; got 0"),
+        ({"timeout": 0}, "`timeout` is a number of seconds above 0; got 0"),
         ({"budget": 0}, "A budget's calls is a number above 0; got 0"),
         ({"budget": "10"}, "A budget is a number of model calls"),
         ({"prices": (1, 2)}, "prices= gives by model"),

@@ -259,13 +259,13 @@ async def test_a_tool_that_is_async_alone_works_in_sync_code_too(made, how):
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"tool_timeout": 0}, "`tool_timeout` is more than 0"),
-        ({"tool_timeout": float("nan")}, "`tool_timeout` is more than 0"),
-        ({"max_result_chars": 0}, "`max_result_chars` is more than 0"),
-        ({"offered_tools": -1}, "`offered_tools` is more than 0"),
-        ({"clear_results_above": 0}, "`clear_results_above` is more than 0"),
-        ({"max_prompt_tokens": 0}, "`max_prompt_tokens` is more than 0"),
-        ({"tool_retries": -1}, "`tool_retries` is at least 0"),
+        ({"tool_timeout": 0}, "`tool_timeout` is a number of seconds above 0"),
+        ({"tool_timeout": float("nan")}, "`tool_timeout` is a number of seconds above 0"),
+        ({"max_result_chars": 0}, "`max_result_chars` is a whole number, 1 or more"),
+        ({"offered_tools": -1}, "`offered_tools` is a whole number, 1 or more"),
+        ({"clear_results_above": 0}, "`clear_results_above` is a whole number, 1 or more"),
+        ({"max_prompt_tokens": 0}, "`max_prompt_tokens` is a whole number, 1 or more"),
+        ({"tool_retries": -1}, "`tool_retries` is a whole number, 0 or more"),
     ],
 )
 def test_an_option_that_cannot_work_is_refused(options, told):

@@ -650,7 +650,7 @@ class TestBadInput:
             ({"prompts": None}, "was not made by agentkit"),
             ({"prompts": []}, "no prompt to tune"),
             ({"settings": {"epochs": 3}}, "no setting 'epochs'. It has: max_bootstrapped_demos"),
-            ({"concurrency": 0}, "concurrency is 1 or more"),
+            ({"concurrency": 0}, "`concurrency` is a whole number"),
             ({"patience": 3}, "no option 'patience'"),
             ({"optimizer": "gepa-light", "writer": None}, "which model"),
         ],

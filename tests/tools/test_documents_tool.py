@@ -158,7 +158,7 @@ def test_it_reads_and_says_whether_to_trust_what_it_finds():
 
 @pytest.mark.parametrize("wrong", [{"k": 0}, {"max_chars": 0}])
 def test_numbers_out_of_bounds_are_refused(wrong):
-    with pytest.raises(ConfigurationError, match="are 1 or more"):
+    with pytest.raises(ConfigurationError, match="1 or more"):
         search_documents(Fixed(), **wrong)
 
 

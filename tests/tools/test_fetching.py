@@ -682,5 +682,5 @@ def test_what_is_no_network_is_refused(networks):
 
 @pytest.mark.parametrize("limits", [{"timeout": 0}, {"max_bytes": 0}])
 def test_limits_are_above_nothing(limits):
-    with pytest.raises(ConfigurationError, match="above 0"):
+    with pytest.raises(ConfigurationError, match=r"`(timeout|max_bytes)` is a"):
         fetcher(**limits)

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Self
 
+from agentkit._numbers import above_zero, whole_number
 from agentkit._sync import on_loop, run_sync, shared_loop
 from agentkit.databases.cypher_directions import Turn
 from agentkit.databases.cypher_guard import CheckedCypher, check_cypher
@@ -19,7 +20,7 @@ from agentkit.databases.graph_schema import (
     RelationshipType,
     quoted_name,
 )
-from agentkit.databases.options import at_least, matches, patterns, seconds
+from agentkit.databases.options import matches, patterns
 from agentkit.databases.results import QueryResult
 from agentkit.errors import QueryError, QueryTimeoutError
 
@@ -70,9 +71,9 @@ class GraphDatabase(ABC):
         self._private = patterns("private", private)
         self._functions = patterns("functions", functions)
         self._procedures = patterns("procedures", procedures)
-        self._samples = at_least(0, "samples", samples)
-        self._max_rows = at_least(1, "max_rows", max_rows)
-        self._timeout = seconds("timeout", timeout)
+        self._samples = whole_number("samples", samples, least=0)
+        self._max_rows = whole_number("max_rows", max_rows)
+        self._timeout = above_zero("timeout", timeout, unit="seconds")
         self._schema: GraphSchema | None = None
         self._passed: dict[str, CheckedCypher] = {}
         self._reflecting = asyncio.Lock()

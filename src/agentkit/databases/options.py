@@ -22,17 +22,3 @@ def matches(name: str, given: Sequence[str]) -> bool:
         return False
     folded = name.casefold()
     return any(fnmatch.fnmatchcase(folded, pattern.casefold()) for pattern in given)
-
-
-def at_least(least: int, name: str, value: Any) -> int:
-    """A whole number that is large enough."""
-    if not isinstance(value, int) or value < least:
-        raise ConfigurationError(f"{name} is a whole number from {least}; got {value!r}.")
-    return value
-
-
-def seconds(name: str, value: Any) -> float:
-    """A number of seconds above 0."""
-    if not isinstance(value, int | float) or value <= 0:
-        raise ConfigurationError(f"{name} is a number of seconds above 0; got {value!r}.")
-    return value

@@ -13,9 +13,10 @@ from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any, Self, TypeAlias, TypeVar
 
+from agentkit._numbers import above_zero, whole_number
 from agentkit._sync import run_sync
 from agentkit._text import shortened, well_formed
-from agentkit.databases.options import at_least, matches, patterns, seconds
+from agentkit.databases.options import matches, patterns
 from agentkit.databases.reading import Reading, read_in_thread
 from agentkit.databases.results import QueryResult
 from agentkit.databases.schema import Column, Schema, Table
@@ -116,9 +117,9 @@ class SQLDatabase:
         self._schemas = None if schemas is None else patterns("schemas", schemas)
         self._private = patterns("private", private)
         self._functions = patterns("functions", functions)
-        self._samples = at_least(0, "samples", samples)
-        self._max_rows = at_least(1, "max_rows", max_rows)
-        self._timeout = seconds("timeout", timeout)
+        self._samples = whole_number("samples", samples, least=0)
+        self._max_rows = whole_number("max_rows", max_rows)
+        self._timeout = above_zero("timeout", timeout, unit="seconds")
         self._schema: Schema | None = None
         self._passed: dict[str, CheckedQuery] = {}
         self._reflecting = threading.Lock()

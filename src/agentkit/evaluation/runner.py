@@ -14,6 +14,7 @@ from typing import Any, TypedDict
 from langchain_core.runnables import RunnableConfig
 from typing_extensions import Unpack
 
+from agentkit._numbers import whole_number
 from agentkit._sync import run_sync
 from agentkit.diagnosis import installed_version
 from agentkit.errors import ConfigurationError
@@ -136,8 +137,8 @@ class _Evaluation:
         check_installed()
         self._graph = graph
         self._options = options
-        self._repeats = _whole("repeats", options.get("repeats", 1))
-        self._concurrency = _whole("concurrency", options.get("concurrency", 8))
+        self._repeats = whole_number("repeats", options.get("repeats", 1))
+        self._concurrency = whole_number("concurrency", options.get("concurrency", 8))
         self._passing = options.get("passing", 1.0)
         if not 0 < self._passing <= 1:
             raise ConfigurationError(f"passing= is a score above 0; got {self._passing!r}.")
@@ -289,9 +290,3 @@ class _Evaluation:
         if silent := sum(t.run.usage.unreported + t.judging.unreported for t in trials):
             notes.append(f"{silent} calls of models failed or reported no tokens.")
         return notes
-
-
-def _whole(name: str, number: Any) -> int:
-    if isinstance(number, int) and not isinstance(number, bool) and number >= 1:
-        return number
-    raise ConfigurationError(f"{name}= is a whole number, 1 or more; got {number!r}.")

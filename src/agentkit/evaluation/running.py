@@ -17,6 +17,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.pregel import Pregel
 from langgraph.types import Overwrite
 
+from agentkit._numbers import above_zero
 from agentkit._text import shortened, well_formed
 from agentkit.errors import ConfigurationError
 from agentkit.evaluation.results import GraphRun, Step
@@ -58,8 +59,8 @@ class Subject:
         config: RunnableConfig | None = None,
         timeout: float | None = None,
     ) -> None:
-        if timeout is not None and not timeout > 0:
-            raise ConfigurationError(f"timeout= is a number of seconds above 0; got {timeout!r}.")
+        if timeout is not None:
+            above_zero("timeout", timeout, unit="seconds")
         self._runnable = _as_runnable(graph)
         if context is not None and not isinstance(self._runnable, Pregel):
             raise ConfigurationError("context= is for a LangGraph graph; this is none.")

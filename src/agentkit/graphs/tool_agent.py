@@ -40,6 +40,7 @@ from langgraph.types import Checkpointer, Command, Overwrite
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from agentkit._numbers import above_zero, whole_number
 from agentkit._text import shortened
 from agentkit.errors import ConfigurationError
 from agentkit.events import ToolCallRecord
@@ -441,15 +442,14 @@ def create_tool_agent(
         UnknownPromptError: When `prompts` names one that this graph lacks.
     """
     known = _tools(tools, permissions or {})
-    _check_limits(
+    _check_counts(
         max_prompt_tokens=max_prompt_tokens,
         clear_results_above=clear_results_above,
         max_result_chars=max_result_chars,
-        tool_timeout=tool_timeout,
         offered_tools=offered_tools,
     )
-    if tool_retries < 0:
-        raise ConfigurationError("`tool_retries` is at least 0.")
+    above_zero("tool_timeout", tool_timeout, unit="seconds")
+    whole_number("tool_retries", tool_retries, least=0)
     asks: list[Prompt[Any]] = [INSTRUCTIONS, *map(description_prompt, known)]
     if max_prompt_tokens:
         from agentkit.memory.summary import SUMMARIZE
@@ -531,10 +531,10 @@ def _tools(given: Sequence[ToolLike], permissions: Mapping[str, Permission]) -> 
     return list(found.values())
 
 
-def _check_limits(**limits: float | None) -> None:
-    for name, limit in limits.items():
-        if limit is not None and (isinstance(limit, bool) or not limit > 0):
-            raise ConfigurationError(f"`{name}` is more than 0.")
+def _check_counts(**counts: int | None) -> None:
+    for name, count in counts.items():
+        if count is not None:
+            whole_number(name, count)
 
 
 def _check_names(tools: Sequence[BaseTool], named: Iterable[str]) -> None:

@@ -15,6 +15,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import RunnableConfig
 from typing_extensions import TypedDict, Unpack
 
+from agentkit._numbers import whole_number
 from agentkit._sync import in_thread, run_sync
 from agentkit.errors import BudgetError, ConfigurationError, MissingExtraError, ScoringError
 from agentkit.evaluation.examples import Example
@@ -435,8 +436,7 @@ def _check(metric: Metric, budget: Any, options: OptimizeOptions) -> None:
         )
     if budget is None:
         raise ConfigurationError("An optimisation needs a budget: a number of model calls.")
-    if (concurrency := options.get("concurrency", 1)) < 1:
-        raise ConfigurationError(f"concurrency is 1 or more; got {concurrency}.")
+    whole_number("concurrency", options.get("concurrency", 1))
 
 
 def _tuned(graph: TunableGraph, freeze: Sequence[str], optimizer: Optimizer) -> list[str]:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from langchain_core.documents import Document
 from typing_extensions import TypedDict
 
-from agentkit.errors import ConfigurationError
+from agentkit._numbers import whole_number
 from agentkit.retrieval.documents import document_id
 from agentkit.retrieval.words import folded_words
 
@@ -100,8 +100,8 @@ def shortened(documents: Sequence[Document], max_chars: int | None) -> list[Docu
     Raises:
         ConfigurationError: When `max_chars` is negative.
     """
-    if max_chars is not None and max_chars < 0:
-        raise ConfigurationError(f"max_chars, a number of characters, is negative: {max_chars}.")
+    if max_chars is not None:
+        whole_number("max_chars", max_chars, least=0)
     budgets = _shares([len(document.page_content) for document in documents], max_chars)
     return [
         document

@@ -20,6 +20,7 @@ from langchain_core.embeddings import Embeddings
 from langchain_core.retrievers import BaseRetriever
 from pydantic import ConfigDict, PositiveInt
 
+from agentkit._numbers import whole_number
 from agentkit._sync import run_sync
 from agentkit._text import well_formed
 from agentkit.errors import (
@@ -418,8 +419,7 @@ class Index:
         batch_size: int,
         progress: BatchProgress | None,
     ) -> list[str]:
-        if batch_size < 1:
-            raise ConfigurationError(f"batch_size is 1 or more; got {batch_size}.")
+        whole_number("batch_size", batch_size)
         given = await asyncio.to_thread(_checked_documents, documents)
         distinct = list({document_id(document): document for document in given}.values())
         batches = []

@@ -21,6 +21,7 @@ from langchain_core.retrievers import BaseRetriever
 from langchain_core.vectorstores import VectorStore, VectorStoreRetriever
 from typing_extensions import TypedDict
 
+from agentkit._numbers import above_zero
 from agentkit.errors import ConfigurationError, RetrievalError
 from agentkit.retrieval.documents import annotate, document_of
 
@@ -80,10 +81,8 @@ class Source:
             raise ConfigurationError(
                 f"The weight of {self.name} is finite and not negative; got {self.weight}."
             )
-        if self.timeout is not None and not self.timeout > 0:
-            raise ConfigurationError(
-                f"The timeout of {self.name} is more than 0 seconds; got {self.timeout}."
-            )
+        if self.timeout is not None:
+            above_zero(f"timeout of {self.name}", self.timeout, unit="seconds")
 
     @functools.cached_property
     def engine(self) -> Engine:

@@ -8,7 +8,7 @@ import zlib
 
 from langchain_core.embeddings import Embeddings
 
-from agentkit.errors import ConfigurationError
+from agentkit._numbers import whole_number
 
 _WORD = re.compile(r"\w+")
 
@@ -28,9 +28,7 @@ class HashEmbeddings(Embeddings):
     """
 
     def __init__(self, dimensions: int = 256) -> None:
-        if dimensions < 1:
-            raise ConfigurationError(f"dimensions= is 1 or more; got {dimensions}.")
-        self.dimensions = dimensions
+        self.dimensions = whole_number("dimensions", dimensions)
         self.identity = f"hash-{dimensions}"
         """Which embeddings these are: the same text has the same vector under the same identity."""
 

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 from langchain_core.messages import AIMessage, BaseMessage, SystemMessage
 from pydantic import BaseModel
 
+from agentkit._numbers import whole_number
 from agentkit.errors import ConfigurationError, ScriptError
 from agentkit.testing.completion import Completion, as_json
 
@@ -320,9 +321,7 @@ def _replies(replies: ReplyLike | Sequence[ReplyLike], times: int | None) -> Ite
         return iter([_checked(reply) for reply in replies])
     if times is None:
         return itertools.repeat(_checked(replies))
-    if times < 1:
-        raise ConfigurationError(f"times= is 1 or more; got {times}.")
-    return itertools.repeat(_checked(replies), times)
+    return itertools.repeat(_checked(replies), whole_number("times", times))
 
 
 def _checked(reply: Any) -> ReplyLike:

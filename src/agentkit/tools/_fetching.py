@@ -15,8 +15,9 @@ from dataclasses import dataclass, replace
 
 from langchain_core.tools import ToolException
 
+from agentkit._numbers import above_zero, whole_number
 from agentkit._text import shortened
-from agentkit.errors import ConfigurationError, MissingExtraError
+from agentkit.errors import MissingExtraError
 from agentkit.tools._addresses import (
     Address,
     HostRule,
@@ -105,12 +106,8 @@ class Fetcher:
         proxy: str | None = None,
         user_agent: str | None = None,
     ) -> None:
-        if timeout <= 0 or max_bytes <= 0:
-            raise ConfigurationError(
-                f"timeout and max_bytes must be above 0; got {timeout!r} and {max_bytes!r}."
-            )
-        self._timeout = timeout
-        self._max_bytes = max_bytes
+        self._timeout = above_zero("timeout", timeout, unit="seconds")
+        self._max_bytes = whole_number("max_bytes", max_bytes)
         self._networks = private_networks(allow_private)
         self._hosts = hosts
         self._proxy = proxy

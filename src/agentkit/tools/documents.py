@@ -12,8 +12,9 @@ from langchain_core.tools import BaseTool
 from pydantic import BaseModel, Field
 from pydantic_core import to_jsonable_python
 
+from agentkit._numbers import whole_number
 from agentkit._text import well_formed
-from agentkit.errors import ConfigurationError, RetrievalError
+from agentkit.errors import RetrievalError
 from agentkit.events import step_failed
 from agentkit.retrieval.citations import render_documents, shortened
 from agentkit.retrieval.documents import document_id
@@ -74,10 +75,8 @@ def search_documents(
 
     Source: several rankings are fused as `reciprocal_rank_fusion` says.
     """
-    if k < 1 or max_chars < 1:
-        raise ConfigurationError(
-            f"k and max_chars are 1 or more; got k={k} and max_chars={max_chars}."
-        )
+    whole_number("k", k)
+    whole_number("max_chars", max_chars)
     sources = as_sources(source)
     wanted = k if len(sources) == 1 else k * _CANDIDATES_PER_RESULT
 

@@ -13,6 +13,7 @@ from urllib.parse import quote
 from langchain_core.tools import BaseTool, ToolException
 from pydantic import BaseModel, Field
 
+from agentkit._numbers import whole_number
 from agentkit._text import well_formed
 from agentkit.errors import ConfigurationError
 from agentkit.tools._addresses import host_rule
@@ -79,10 +80,8 @@ def wikipedia(
     """
     if not _LANGUAGE.fullmatch(language):
         raise ConfigurationError(f"A Wikipedia is named by a code such as 'en'; got {language!r}.")
-    if max_titles < 1 or max_chars < 1:
-        raise ConfigurationError(
-            f"max_titles and max_chars must be at least 1; got {max_titles} and {max_chars}."
-        )
+    whole_number("max_titles", max_titles)
+    whole_number("max_chars", max_chars)
     site = (base_url or f"https://{language}.wikipedia.org").rstrip("/")
     scheme, _, rest = site.partition("://")
     fetcher = Fetcher(

@@ -21,6 +21,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar, Unpack
 from langchain_core.tools import BaseTool, ToolException
 from typing_extensions import TypedDict
 
+from agentkit._numbers import above_zero, whole_number
 from agentkit._sync import on_loop, run_sync
 from agentkit._text import shortened, well_formed
 from agentkit.errors import AgentkitError, ConfigurationError, MCPServerError, MissingExtraError
@@ -146,11 +147,8 @@ class _Options:
     max_chars: int = 8_000
 
     def __post_init__(self) -> None:
-        if not self.timeout > 0 or self.max_chars < 1:
-            raise ConfigurationError(
-                "timeout is more than 0 seconds and max_chars 1 or more; got "
-                f"timeout={self.timeout} and max_chars={self.max_chars}."
-            )
+        above_zero("timeout", self.timeout, unit="seconds")
+        whole_number("max_chars", self.max_chars)
 
     def name_of(self, server: str, tool: types.Tool) -> str:
         """How the agent calls a tool, in the characters and length that every model takes."""

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from langchain_core.tools import BaseTool, ToolException
 from pydantic import BaseModel, Field
 
+from agentkit._numbers import above_zero, whole_number
 from agentkit._text import shortened, well_formed
 from agentkit.errors import ConfigurationError, MissingExtraError
 from agentkit.tools._aged import AgedCache
@@ -89,11 +90,11 @@ def web_search(
         ConfigurationError: When an option cannot work, or an engine is not known.
         MissingExtraError: When the `web` extra is not installed.
     """
-    if max_results < 1 or retries < 0 or backoff < 0 or timeout <= 0:
-        raise ConfigurationError(
-            "web_search needs max_results of at least 1, a timeout above 0, and retries and "
-            f"backoff of at least 0; got {max_results}, {timeout}, {retries} and {backoff}."
-        )
+    whole_number("max_results", max_results)
+    whole_number("retries", retries, least=0)
+    above_zero("timeout", timeout, unit="seconds")
+    if not backoff >= 0:
+        raise ConfigurationError(f"`backoff` is a number of seconds, 0 or more; got {backoff!r}.")
     engine = search or _ddgs_search(region, _engines(backends), timeout, proxy)
     kept: AgedCache[list[dict[str, str]]] = AgedCache(_SEARCHES_KEPT, cache_seconds)
 
@@ -160,8 +161,7 @@ def read_page(
     """
     from agentkit.tools._pages import Page, page_of, part_of
 
-    if max_chars < 1:
-        raise ConfigurationError(f"max_chars must be at least 1; got {max_chars}.")
+    whole_number("max_chars", max_chars)
     fetcher = Fetcher(
         timeout=timeout,
         max_bytes=max_bytes,

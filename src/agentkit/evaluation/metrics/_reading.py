@@ -8,7 +8,7 @@ from typing import Any
 from langchain_core.documents import Document
 from langchain_core.messages import AIMessage
 
-from agentkit.errors import ConfigurationError, ScoringError
+from agentkit.errors import ScoringError
 from agentkit.evaluation.examples import Example
 from agentkit.evaluation.scores import Output
 from agentkit.retrieval.documents import document_id
@@ -104,9 +104,3 @@ def document_ids(output: Output, *, by: str | None = None) -> list[str]:
                 f"Document {document_id(document)} has no {by!r} in its metadata; it has {there}."
             )
     return list(dict.fromkeys(str(document.metadata[by]) for document in documents))
-
-
-def at_least_one(name: str, value: int | None) -> None:
-    """Raise a ConfigurationError unless the value is a whole number of 1 or more, or None."""
-    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-        raise ConfigurationError(f"`{name}` is a whole number, 1 or more; got {value!r}.")

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from agentkit._numbers import whole_number
 from agentkit._sync import run_sync
 from agentkit.errors import ConfigurationError, MissingExtraError, ScoringError
 from agentkit.evaluation.examples import Example
-from agentkit.evaluation.metrics._reading import at_least_one
 from agentkit.evaluation.scores import Metric, Output, scored
 
 
@@ -54,7 +54,7 @@ async def aagreement(
         raise ConfigurationError("Agreement needs outputs with labels from 0 to 1.")
     if not _is_share(threshold):
         raise ConfigurationError(f"`threshold` is a score from 0 to 1; got {threshold!r}.")
-    at_least_one("concurrency", concurrency)
+    whole_number("concurrency", concurrency)
     at_once = asyncio.Semaphore(concurrency)
 
     async def one(example: Example, output: Output) -> float | ScoringError:

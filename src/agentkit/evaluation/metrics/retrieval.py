@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from agentkit._numbers import whole_number
 from agentkit.errors import ConfigurationError, MissingExtraError, ScoringError
 from agentkit.evaluation.examples import Example
-from agentkit.evaluation.metrics._reading import at_least_one, document_ids, expected
+from agentkit.evaluation.metrics._reading import document_ids, expected
 from agentkit.evaluation.scores import Output, Score
 
 _SHOWN = 5
@@ -42,7 +43,8 @@ class Retrieval:
     by: str | None = None
 
     def __post_init__(self) -> None:
-        at_least_one("k", self.k)
+        if self.k is not None:
+            whole_number("k", self.k)
         if self.by is not None and not (isinstance(self.by, str) and self.by):
             raise ConfigurationError(f"`by` is the name of a metadata key; got {self.by!r}.")
 

@@ -9,9 +9,10 @@ from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 from langchain_core.messages import AIMessage
 
+from agentkit._numbers import whole_number
 from agentkit.errors import ConfigurationError, ScoringError
 from agentkit.evaluation.examples import Example
-from agentkit.evaluation.metrics._reading import at_least_one, expected, returned
+from agentkit.evaluation.metrics._reading import expected, returned
 from agentkit.evaluation.scores import Output, Score
 from agentkit.retrieval.words import folded_words
 
@@ -113,7 +114,8 @@ class MemoryRecall:
     k: int | None = None
 
     def __post_init__(self) -> None:
-        at_least_one("k", self.k)
+        if self.k is not None:
+            whole_number("k", self.k)
 
     @property
     def name(self) -> str:
