@@ -42,7 +42,9 @@ def test_rows_are_a_table_under_their_query(make_database):
         ScriptedChatModel(script), database, embeddings=HashEmbeddings()
     ).invoke({"question": "Who?"})
     shown = html_of(result)
-    assert "<tr><td>Pepper</td><td class=number>4</td></tr><tr><td>Max</td><td></td></tr>" in shown
+    assert (
+        '<tr><td>Pepper</td><td class="number">4</td></tr><tr><td>Max</td><td></td></tr>' in shown
+    )
     assert "2 rows" in shown
     assert f"{query}" in repr(show(result))
 
@@ -81,6 +83,11 @@ def test_calls_of_tools_are_listed_and_a_waiting_person_is_told():
 )
 def test_nothing_that_comes_from_outside_is_html(result):
     assert "<script" not in html_of(result)
+
+
+def test_an_answer_cannot_turn_around_the_text_behind_it():
+    assert "\u202e" in repr(show({"answer": "a \u202e b [1]"}))
+    assert "<p>a \ufffd b <sup>[1]</sup></p>" in html_of({"answer": "a \u202e b [1]"})
 
 
 @pytest.mark.parametrize(

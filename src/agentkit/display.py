@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
 from typing import Any
 
+from agentkit._markup import Markup, joined, tag
 from agentkit._text import shortened
 
 _ROWS = 50
 _SOURCES = 20
 _CELL_CHARS = 200
-_MARK = re.compile(r"\[m?\d+(?:, ?m?\d+)*\]")
-_STYLE = (
+_MARK = re.compile(r"(\[m?\d+(?:, ?m?\d+)*\])")
+_STYLE = Markup(
     "<style>.agentkit-result{font-family:system-ui,sans-serif;line-height:1.5;max-width:60rem}"
     ".agentkit-result p{margin:.3em 0;white-space:pre-wrap}"
     ".agentkit-result sup{opacity:.7}"
@@ -59,12 +59,12 @@ def show(result: Mapping[str, Any]) -> Shown:
     """
     sections = [*_asked(result), *_answered(result), *_query(result), *_rows(result)]
     sections += [*_sources(result), *_calls(result), *_failures(result)]
-    html = "".join(section for section, _ in sections)
+    html = tag("div", [section for section, _ in sections], class_="agentkit-result")
     text = "\n\n".join(told for _, told in sections if told)
-    return Shown(f'{_STYLE}<div class="agentkit-result">{html}</div>', text)
+    return Shown(joined(_STYLE, html), text)
 
 
-Section = tuple[str, str]
+Section = tuple[Markup, str]
 """A part of what is shown, as HTML and as text."""
 
 
@@ -73,7 +73,7 @@ def _asked(result: Mapping[str, Any]) -> Iterable[Section]:
         value = wait.value
         told = value.get("description", value) if isinstance(value, Mapping) else value
         yield (
-            f"<p><b>A person is asked.</b></p><pre>{_text(told)}</pre>",
+            joined(tag("p", tag("b", "A person is asked.")), tag("pre", str(told))),
             f"A person is asked: {told}",
         )
 
@@ -83,13 +83,16 @@ def _answered(result: Mapping[str, Any]) -> Iterable[Section]:
     if answer is None and not result.get("__interrupt__") and result.get("messages"):
         answer = getattr(result["messages"][-1], "text", "")
     if answer:
-        marked = _MARK.sub(lambda mark: f"<sup>{mark[0]}</sup>", _text(answer))
-        yield f"<p>{marked}</p>", str(answer)
+        parts = _MARK.split(str(answer))
+        yield (
+            tag("p", [tag("sup", part) if at % 2 else part for at, part in enumerate(parts)]),
+            str(answer),
+        )
 
 
 def _query(result: Mapping[str, Any]) -> Iterable[Section]:
     if query := result.get("query"):
-        yield f"<pre>{_text(query)}</pre>", str(query)
+        yield tag("pre", str(query)), str(query)
 
 
 def _rows(result: Mapping[str, Any]) -> Iterable[Section]:
@@ -111,8 +114,7 @@ def _sources(result: Mapping[str, Any]) -> Iterable[Section]:
         cited.setdefault(_number(citation), _source(citation))
     if cited:
         lines = [f"[{number}] {told}" for number, told in list(cited.items())[:_SOURCES]]
-        items = "".join(f"<li><small>{_text(line)}</small></li>" for line in lines)
-        yield f"<ol>{items}</ol>", "\n".join(lines)
+        yield tag("ol", [tag("li", tag("small", line)) for line in lines]), "\n".join(lines)
 
 
 def _calls(result: Mapping[str, Any]) -> Iterable[Section]:
@@ -135,7 +137,7 @@ def _calls(result: Mapping[str, Any]) -> Iterable[Section]:
 def _failures(result: Mapping[str, Any]) -> Iterable[Section]:
     for failure in result.get("failures") or ():
         told = f"{failure['step']} failed ({failure['name']}): {failure['error']}"
-        yield f"<p><small>{_text(told)}</small></p>", told
+        yield tag("p", tag("small", told)), told
 
 
 def _number(citation: Mapping[str, Any]) -> str:
@@ -164,22 +166,20 @@ def _title(source: Mapping[str, Any]) -> str:
 
 
 def _table(columns: Sequence[Any], rows: Sequence[Sequence[Any]], *, caption: str = "") -> Section:
-    head = "".join(f"<th>{_text(column)}</th>" for column in columns)
-    body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
-    below = f"<small>{_text(caption)}</small>" if caption else ""
-    html = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{below}"
+    head = tag("tr", [tag("th", str(column)) for column in columns])
+    body = [tag("tr", map(_cell, row)) for row in rows]
+    table = tag("table", tag("thead", head), tag("tbody", body))
     lines = [" | ".join(_short(value) for value in row) for row in [columns, *rows]]
-    return html, "\n".join(filter(None, [*lines, f"({caption})" if caption else ""]))
+    return (
+        joined(table, tag("small", caption) if caption else None),
+        "\n".join(filter(None, [*lines, f"({caption})" if caption else ""])),
+    )
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any) -> Markup:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return f"<td{' class=number' if is_number else ''}>{_text(_short(value))}</td>"
+    return tag("td", _short(value), class_="number" if is_number else None)
 
 
 def _short(value: Any) -> str:
     return "" if value is None else shortened(" ".join(str(value).split()), _CELL_CHARS)
-
-
-def _text(value: Any) -> str:
-    return escape(str(value))

@@ -225,7 +225,7 @@ class TestCommands:
         ("changed", "told"),
         [
             ({"--budget-calls": None}, "Give a budget"),
-            ({"--metric": "app:nothing"}, "no metric 'app:nothing'"),
+            ({"--metric": "app:nothing"}, "'app:nothing' names no metric"),
             ({"--metric": "app:graph"}, "cannot be called"),
             ({"--setting": "seed"}, "max_rounds=2; got 'seed'"),
             ({"--out": "nowhere/p.json"}, "cannot be written"),

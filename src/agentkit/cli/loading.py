@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import sys
@@ -10,32 +9,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from agentkit import _importing
 from agentkit.errors import ConfigurationError
 
 
 def named_object(spec: str, what: str) -> Any:
     """What `module:attribute` names; modules of the working directory are found too.
 
-    Args:
-        spec: Such as `my_app.graphs:graph`.
-        what: What it is to be, for the error.
-
     Raises:
         ConfigurationError: When there is no such module or attribute.
     """
-    module, _, path = spec.partition(":")
-    if not module or not path:
-        raise ConfigurationError(f"A {what} is named by module:attribute; got {spec!r}.")
     import_from_here()
-    try:
-        found = importlib.import_module(module)
-    except ImportError as error:
-        raise ConfigurationError(f"{spec!r} names no {what}: {error}.") from error
-    for name in path.split("."):
-        if not hasattr(found, name):
-            raise ConfigurationError(f"{spec!r} names no {what}: {module} has no {name!r}.")
-        found = getattr(found, name)
-    return found
+    return _importing.named_object(spec, what)
 
 
 def import_from_here() -> None:

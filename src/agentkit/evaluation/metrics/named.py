@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import difflib
-import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
+from agentkit._importing import named_object
 from agentkit.errors import ConfigurationError
 from agentkit.evaluation.metrics import answers, citations, judges, queries, retrieval, steps
 from agentkit.evaluation.scores import Metric
@@ -92,11 +92,7 @@ def named_metric(spec: str, *, model: Any = None, database: Any = None) -> Metri
 
 
 def _imported(spec: str) -> Metric:
-    module, _, name = spec.partition(":")
-    try:
-        found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigurationError(f"There is no metric {spec!r}: {error}.") from error
+    found = named_object(spec, "metric")
     if inspect.isclass(found):
         found = found()
     if not callable(found):
