@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import signal
 import socket
 from contextlib import ExitStack
 
@@ -15,6 +16,9 @@ from tests.support.databases import ENGINES, SERVERS, fresh_database, server_url
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 if not os.environ.get("AGENTKIT_FUZZ"):
     settings.load_profile("repeatable")
+
+# a shell's background process ignores Ctrl-C, and so do the processes that it starts
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 LOOPBACK_NAMES = {None, "", "localhost", b"localhost"}
 
