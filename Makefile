@@ -9,7 +9,7 @@ INDEX := .agentkit/demo
 ASK := $(BIN)/agentkit ask --index $(INDEX)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-lowest lint format docs bench notebooks first-hour studio view constraints clean
+.PHONY: help demo test test-lowest extras lint format docs bench notebooks first-hour studio view constraints clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -30,6 +30,9 @@ test: $(VENV)/.test ## Run the tests
 test-lowest: ## Run the tests with the lowest versions of the dependencies
 	$(PYTHON) scripts/lowest_versions.py > .lowest.txt
 	$(MAKE) test VENV=.venv-lowest CONSTRAINTS=.lowest.txt
+
+extras: ## Install the wheel with each extra alone, and use it (half an hour)
+	$(PYTHON) scripts/extras.py $(ARGS)
 
 lint: $(VENV)/.lint ## Check style and types
 	$(BIN)/ruff check
