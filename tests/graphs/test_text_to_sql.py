@@ -114,7 +114,7 @@ def test_values_are_not_looked_up_where_that_is_switched_off(graph):
     assert "is the value" not in script.calls[0].text
 
 
-def test_values_of_private_columns_reach_no_model(url):
+def test_values_of_private_columns_are_not_in_the_prompt_of_a_draft(url):
     script = Script().when(DRAFT, reply=draft(COUNT)).when(ANSWER, reply="3")
     database = SQLDatabase(url, private=["country.name", "customer.name"])
     create_text_to_sql(ScriptedChatModel(script), database).invoke(

@@ -60,7 +60,8 @@ def sql(
         Patterns, typer.Option(help="A schema to read instead of the default one; repeatable.")
     ] = None,
     private: Annotated[
-        Patterns, typer.Option(help="Columns whose values no model may see: table.column patterns.")
+        Patterns,
+        typer.Option(help="Columns whose values are not sampled or looked up: table.column."),
     ] = None,
     glossary: GlossaryOption = None,
     candidates: CandidatesOption = 1,
@@ -106,7 +107,8 @@ def cypher(
         Patterns, typer.Option(help="No label or type that matches this; repeatable.")
     ] = None,
     private: Annotated[
-        Patterns, typer.Option(help="Properties whose values no model may see: Label.property.")
+        Patterns,
+        typer.Option(help="Properties whose values are not sampled or looked up: Label.property."),
     ] = None,
     glossary: GlossaryOption = None,
     candidates: CandidatesOption = 1,

@@ -37,10 +37,10 @@ class GraphDatabase(ABC):
     Args:
         include: Patterns (`fnmatch`) of the labels and relationship types that a model is shown;
             None for all.
-        exclude: Patterns of labels and relationship types that no model is shown and that no query
-            may name.
+        exclude: Patterns of labels and relationship types that are left out of the schema and that
+            no query may name. A pattern without a label still matches such nodes.
         private: Patterns of properties, as `Label.property`, whose values are never sampled and
-            never matched with a question's words.
+            never matched with a question's words. A query may still return them.
         functions: Names of functions of yours that only compute, which queries may call.
         procedures: Names of procedures of yours that only read, which queries may call.
         samples: How many sample values of a property to show.

@@ -80,7 +80,7 @@ class SQLDatabase:
         exclude: Patterns of tables that may not be read.
         schemas: The database schemas that may be read; None for the default one.
         private: Patterns of columns, as `table.column`, whose values are never sampled and never
-            matched with a question's words.
+            matched with a question's words. A query may still return them.
         functions: Names of functions of yours that only compute, which queries may call; of the
             engine's own, those that do are known.
         samples: How many sample values of a column to show.
