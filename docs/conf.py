@@ -4,6 +4,9 @@ import sys
 import tomllib
 from pathlib import Path
 
+from pygments.lexers import BashLexer
+from sphinx.highlighting import lexers
+
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
@@ -26,6 +29,7 @@ html_theme = "furo"
 html_title = f"agentkit {version}"
 html_static_path = ["_static"]
 html_css_files = ["agentkit.css"]
+html_js_files = ["agentkit.js"]
 html_show_sphinx = False
 html_copy_source = False
 html_show_sourcelink = False
@@ -40,7 +44,7 @@ pygments_dark_style = "github-dark"
 
 myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist"]
 myst_heading_anchors = 3
-copybutton_exclude = ".linenos, .gp, .go"
+lexers["console"] = BashLexer()  # commands without prompts, which the other one takes for output
 
 # docstrings are written like the README: a single backtick is code
 default_role = "literal"

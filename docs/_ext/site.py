@@ -29,8 +29,9 @@ class Options(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """The table."""
         module, _, name = self.arguments[0].rpartition(".")
-        table = options_table(getattr(import_module(module), name))
-        return self.parse_text_to_nodes(table)
+        table, *rest = self.parse_text_to_nodes(options_table(getattr(import_module(module), name)))
+        table["classes"].append("options")  # type: ignore[index]
+        return [table, *rest]
 
 
 class Prompts(SphinxDirective):
@@ -64,7 +65,11 @@ class GraphDrawing(SphinxDirective):
         drawing = draw(GRAPHS[self.arguments[0]](), xray="xray" in self.options)
         caption = self.parse_content_to_nodes()
         return [
-            nodes.raw("", f'<figure class="graph">{drawing.html}<figcaption>', format="html"),
+            nodes.raw(
+                "",
+                f'<figure class="graph"><div class="drawing">{drawing.html}</div><figcaption>',
+                format="html",
+            ),
             *caption,
             nodes.raw("", "</figcaption></figure>", format="html"),
         ]

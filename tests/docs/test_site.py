@@ -102,3 +102,23 @@ def test_a_reader_finds_a_page_by_its_words_without_a_server(site):
         page.goto((site / "search.html").as_uri() + "?q=hypothetical")
         page.locator("#search-results li a", has_text="HyDE").first.wait_for()
     assert all(url.startswith("file://") for url in asked)
+
+
+@pytest.mark.timeout(300)
+def test_on_a_phone_drawings_begin_in_view_and_options_are_read_without_scrolling(site):
+    with browsing() as browser:
+        page = browser.new_page(viewport={"width": 390, "height": 844})
+        page.goto((site / "guides" / "rag.html").as_uri())
+        starts = page.locator("figure.graph text").get_by_text("start", exact=True)
+        described = page.locator("table.options td:last-child")
+        boxes = [each.bounding_box() for each in [*starts.all(), *described.all()]]
+        wide = page.locator("html").evaluate("page => page.scrollWidth")
+    assert len(boxes) > 10
+    assert all(box["x"] >= 0 and box["x"] + box["width"] <= 390 for box in boxes)
+    assert wide == 390
+
+
+def test_commands_are_shown_as_commands_and_not_as_output(site):
+    text = (site / "start.html").read_text(encoding="utf-8")
+    assert "highlight-console" in text
+    assert 'class="go"' not in text
