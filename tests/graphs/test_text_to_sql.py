@@ -330,6 +330,14 @@ def test_the_result_that_most_candidates_have_is_taken(graph):
     assert sorted(outcomes(state)) == ["error", "rows", "rows", "rows"]
 
 
+def test_drafts_that_are_the_same_count_each(graph):
+    wrong = "SELECT COUNT(*) FROM country WHERE name <> 'France'"
+    script = Script().when(DRAFT, reply=[draft(wrong), draft(COUNT), draft(f" {COUNT} ")])
+    state = graph(script.when(ANSWER, reply="3"), candidates=3).invoke(HOW_MANY)
+    assert state["rows"] == [[3]]
+    assert outcomes(state) == ["rows", "rows"]
+
+
 def test_a_candidate_that_the_model_fails_at_is_gone_without(graph):
     drafts = iter([draft(COUNT), RuntimeError("The model is busy.")])
     script = Script().when(DRAFT, reply=lambda _: next(drafts)).when(ANSWER, reply="3")

@@ -6,6 +6,7 @@ A graph for one query language is a `QuerySource`, which knows the database, and
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Protocol, TypeAlias, cast
@@ -174,9 +175,9 @@ class QueryState(TypedDict, total=False):
     """All that flows between the nodes.
 
     `linked` are the columns that the question is about, by table; `pending` are the queries that
-    wait to be checked, approved and run, `tried` those that have been; `round` counts them from the
-    first draft on. `outcome` is how the query ended whose rows are kept, `problems` are those of
-    the answer.
+    wait to be checked, approved and run, `drafted` in how many drafts each stood, `tried` those
+    that have been; `round` counts them from the first draft on. `outcome` is how the query ended
+    whose rows are kept, `problems` are those of the answer.
     """
 
     question: Annotated[str, EphemeralValue]
@@ -186,6 +187,7 @@ class QueryState(TypedDict, total=False):
     values: list[FoundValue]
     examples: list[Example]
     pending: list[str]
+    drafted: dict[str, int]
     clarification: str
     assumptions: list[str]
     attempts: Annotated[list[Attempt], extend]
@@ -390,8 +392,8 @@ class QueryNodes:
         drafts = await _all_that_succeed(
             prompt.ainvoke(settings.chat_model, **inputs) for _ in range(settings.candidates)
         )
-        queries = _distinct(draft.query for draft in drafts)
-        emit({"type": "queries_drafted", "queries": queries})
+        queries = [query for draft in drafts if (query := draft.query.strip())]
+        emit({"type": "queries_drafted", "queries": _distinct(queries)})
         if not queries:
             asked_back = next((d.clarification.strip() for d in drafts), "")
             return {"clarification": asked_back or NO_QUERY}
@@ -406,11 +408,17 @@ class QueryNodes:
 
     async def check_query(self, state: QueryState, runtime: Runtime[Any]) -> dict[str, Any]:  # noqa: ARG002
         """Let through what only reads and fits the schema."""
-        checked = await asyncio.gather(*(self._checked(query) for query in state["pending"]))
-        passed = _distinct(item for item in checked if isinstance(item, str))
+        written = _distinct(state["pending"])
+        checked = await asyncio.gather(*(self._checked(query) for query in written))
+        become = dict(zip(written, checked, strict=True))
+        passed = [item for query in state["pending"] if isinstance(item := become[query], str)]
         failed = [item for item in checked if not isinstance(item, str)]
-        tried = _distinct([*state["pending"], *passed])
-        return {"pending": passed, "tried": tried, "attempts": _told(failed)}
+        return {
+            "pending": _distinct(passed),
+            "drafted": dict(Counter(passed)),
+            "tried": _distinct([*written, *passed]),
+            "attempts": _told(failed),
+        }
 
     def after_check(self, state: QueryState, runtime: Runtime[Any]) -> str:
         """Go on with what passed."""
@@ -440,7 +448,7 @@ class QueryNodes:
         """Run what passed, and take the result that most of them agree on."""
         settings = self.context.of_run(runtime)
         tried = await asyncio.gather(*(self._run(q, settings) for q in state["pending"]))
-        taken = _agreed(tried)
+        taken = _agreed(tried, state.get("drafted", {}))
         others = [item.attempt for item in tried if item is not taken]
         changes = {"pending": [], "attempts": _told([*others, taken.attempt])}
         if taken.result is None or _worth(taken.attempt) < _worth_kept(state):
@@ -599,6 +607,7 @@ def _fresh_run() -> dict[str, Any]:
         "values": [],
         "examples": [],
         "pending": [],
+        "drafted": {},
         "clarification": "",
         "assumptions": [],
         "attempts": Overwrite([]),
@@ -667,13 +676,17 @@ def _told(attempts: Sequence[Attempt]) -> list[Attempt]:
     return list(attempts)
 
 
-def _agreed(tried: Sequence[Tried]) -> Tried:
-    """The first of those whose result most queries have; one with rows before one without."""
+def _agreed(tried: Sequence[Tried], drafted: Mapping[str, int]) -> Tried:
+    """The first of those whose result most drafts have; one with rows before one without."""
+
+    def votes(same: Sequence[Tried]) -> int:
+        return sum(drafted.get(item.attempt["query"], 1) for item in same)
+
     groups: dict[Hashable, list[Tried]] = {}
     for item in tried:
         key = result_key(item.result) if item.result is not None else None
         groups.setdefault(key, []).append(item)
-    best = max(groups.values(), key=lambda same: (_worth(same[0].attempt), len(same)))
+    best = max(groups.values(), key=lambda same: (_worth(same[0].attempt), votes(same)))
     return best[0]
 
 
