@@ -76,7 +76,11 @@ def test_it_is_named_after_its_folder_and_asks_for_extras_that_there_are(workspa
 
 @pytest.mark.local
 @pytest.mark.timeout(300)
-def test_its_tests_pass(workspace, environment):
+def test_its_tests_pass_with_the_extras_that_it_asks_for(workspace, environment, tmp_path):
+    others = ("dspy", "duckdb", "mcp", "neo4j", "optuna", "psycopg", "pymysql", "rerankers")
+    hidden = f"import sys\nsys.modules.update(dict.fromkeys({others}))\n"
+    (tmp_path / "sitecustomize.py").write_text(hidden)
+    environment["PYTHONPATH"] = os.pathsep.join([str(tmp_path), environment["PYTHONPATH"]])
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
         cwd=workspace,
@@ -116,9 +120,16 @@ def test_the_command_says_how_to_go_on(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(app, ["init", "shop"], catch_exceptions=False)
     assert done.exit_code == 0
-    assert "cd shop" in done.stdout
+    assert "cd shop\n" in done.stdout
+    assert "agentkit local install" in done.stdout
     assert "agentkit view" in done.stdout
     assert (tmp_path / "shop" / ".gitignore").exists()
+
+
+def test_the_command_quotes_a_folder_that_a_shell_would_split(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["init", "tea & [b]coffee"], catch_exceptions=False)
+    assert "cd 'tea & [b]coffee'\n" in done.stdout
 
 
 def test_an_empty_folder_is_taken_and_one_with_anything_in_it_is_not(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,14 @@ import typer
 from rich.markup import escape
 
 from agentkit.cli.console import out
+
+_NEXT = (
+    "cd {folder}",
+    "pip install --upgrade pip && pip install --editable . --group dev  # what it needs",
+    "agentkit local install  # the embedded models: no key, no network, no quality",
+    "pytest",
+    "agentkit view  # a page to talk to its graphs",
+)
 
 
 def init(
@@ -19,7 +28,5 @@ def init(
 
     files = create_workspace(folder)
     out.print(f"{len(files)} files are in {escape(str(folder))}. Go on with:")
-    out.print(f"  cd {escape(str(folder))}")
-    out.print("  pip install --editable . --group dev  # what it needs")
-    out.print("  pytest")
-    out.print("  agentkit view  # a page to talk to its graphs")
+    for line in _NEXT:
+        out.print(f"  {line.format(folder=shlex.quote(str(folder)))}", markup=False)

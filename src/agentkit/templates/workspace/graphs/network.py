@@ -6,7 +6,7 @@ from pathlib import Path
 
 import ladybug
 
-from agentkit import GraphDatabase, LadybugDatabase, Neo4jDatabase
+from agentkit import GraphDatabase, LadybugDatabase
 
 FOLDER = Path(__file__).parent.parent
 
@@ -15,6 +15,8 @@ FOLDER = Path(__file__).parent.parent
 def network() -> GraphDatabase:
     """Neo4j at `NEO4J_URI`, else Ladybug at `AGENTKIT_GRAPH`, else that of `data/films.cypher`."""
     if os.environ.get("NEO4J_URI"):
+        from agentkit import Neo4jDatabase  # pip install 'agentkit-graphs[neo4j]'
+
         return Neo4jDatabase()
     return LadybugDatabase(os.environ.get("AGENTKIT_GRAPH") or example())
 
