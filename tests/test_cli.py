@@ -448,6 +448,7 @@ def test_a_call_that_may_write_is_rejected_where_nobody_can_approve_it(served, s
     done = run("agent", TASK, "--tools", "", "--mcp", servers)
     assert done.exit_code == 0
     assert "The agent wants to call ref_add." in done.stderr
+    assert "Resume with" not in done.stderr  # whoever is at a terminal answers in words
     assert "Nobody is there to approve it." in script.calls[1].text
     assert "ref_add rejected" in done.stderr
 

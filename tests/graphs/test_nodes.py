@@ -71,6 +71,23 @@ class TestEdge:
         drawn = [(edge.source, edge.target) for edge in compiled.get_graph().edges]
         assert sorted(drawn) == [(START, "node"), ("node", END), ("node", "node")]
 
+    async def test_it_leads_on_a_state_that_is_edited_outside_of_a_run(self):
+        async def node(state, runtime):
+            return {"told": state["told"] + "!"}
+
+        def choose(state, runtime):
+            return "node" if len(state["told"]) < (runtime.context or {}).get("wanted", 2) else END
+
+        graph = StateGraph(State, context_schema=dict)
+        graph.add_node("node", Node(node))
+        graph.add_edge(START, "node")
+        graph.add_conditional_edges("node", Edge(choose), ["node", END])
+        compiled = graph.compile(checkpointer=InMemorySaver())
+        await compiled.ainvoke({"told": "ab"}, config())
+        edited = await compiled.aupdate_state(config(), {"told": ""})
+        assert (await compiled.aget_state(edited)).next == ("node",)
+        assert (await compiled.ainvoke(None, edited))["told"] == "!!"
+
     async def test_it_starts_no_thread_in_an_async_graph(self):
         chosen_in = []
 

@@ -1,6 +1,7 @@
 """The retrieval graphs: what flows, what comes out, and what goes wrong."""
 
 import asyncio
+import json
 import threading
 
 import pytest
@@ -52,6 +53,7 @@ ROME = Document(
 )
 FRUIT = Document(id="fruit", page_content="Bananas are yellow and sweet.", metadata={"source": "f"})
 QUESTION = "What is the capital of France?"
+THREAD = {"configurable": {"thread_id": "one"}}
 QUICK = RetryPolicy(initial_interval=0.001, max_attempts=3, retry_on=is_transient)
 
 # what each prompt can be told by, in the order of the graph
@@ -346,6 +348,33 @@ async def test_hyde_says_when_a_retriever_cannot_be_searched_by_vector():
         e["type"] == "notice" and "cannot be searched by vector" in e["message"] for e in events
     )
     assert sorted(found.asked) == sorted([QUESTION, "Paris, the capital."])
+
+
+@pytest.mark.parametrize(
+    ("before", "edit"),
+    [
+        ("answer", lambda state: {"documents": state["documents"][:1]}),
+        ("fuse", lambda state: {"retrieved": {"__overwrite__": state["retrieved"][:1]}}),
+    ],
+)
+async def test_a_run_goes_on_from_a_state_that_was_edited_as_json(before, edit):
+    """As LangGraph's server does it, which knows no Python objects."""
+    model = scripted(Script().when(ANSWER, reply="Paris [1]."))
+    graph = create_rag(model, store(PARIS, ROME), checkpointer=InMemorySaver())
+    await graph.ainvoke({"question": QUESTION}, THREAD)
+    states = [state async for state in graph.aget_state_history(THREAD)]
+    earlier = next(state for state in states if before in state.next)
+    edited = await graph.aupdate_state(earlier.config, edit(as_json(earlier.values)))
+    result = await graph.ainvoke(None, edited)
+    assert result["answer"] == "Paris [1]."
+    assert result["citations"][0]["document_id"] == "paris"
+
+
+def as_json(values):
+    def told(value):
+        return value.model_dump()
+
+    return json.loads(json.dumps(values, default=told))
 
 
 def test_techniques_can_be_mixed():

@@ -179,6 +179,10 @@ async def test_a_function_without_a_word_on_it_is_taken_to_write():
     (asked,) = result["__interrupt__"]
     assert asked.value["name"] == "add"
     assert "The agent wants to call add. It changes something." in asked.value["description"]
+    assert asked.value["description"].splitlines()[-1] == (
+        'Resume with {"type": "approve"}, {"type": "edit", "edited_action": {"name": "add", '
+        '"args": {…}}} or {"type": "reject", "message": "…"}.'
+    )
     result = await graph.ainvoke(Command(resume={asked.id: {"type": "approve"}}), THREAD)
     assert result["answer"] == "Done."
 

@@ -140,7 +140,9 @@ def _from_servers(file: Path | None) -> Sequence[BaseTool]:
 
 def _decided(request: Mapping[str, Any]) -> dict[str, Any]:
     """What the person at the terminal says to a call; nobody there says no."""
-    err.print(escape(request["description"]))
+    from agentkit.middleware.permissions import without_how
+
+    err.print(escape(without_how(request["description"])))
     if not sys.stdin.isatty():
         return {"type": "reject", "message": "Nobody is there to approve it."}
     said = typer.prompt("Run this call? [y]es, or why not", default="no", err=True)

@@ -30,20 +30,22 @@ class Node(Runnable[Any, Any]):
 
     Args:
         run: Takes the state and the runtime, and returns the changes.
+        read: Makes of the state as it is kept what `run` takes.
     """
 
-    def __init__(self, run: NodeFunction) -> None:
+    def __init__(self, run: NodeFunction, read: Callable[[Any], Any] = lambda state: state) -> None:
         self._run = run
+        self._read = read
         self.name = getattr(run, "__name__", type(run).__name__)
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **_: Any) -> Any:  # noqa: ARG002
         """Run the node and wait for it."""
         runtime = get_runtime()
-        return run_sync(lambda: _as_coroutine(self._run(input, runtime)))
+        return run_sync(lambda: _as_coroutine(self._run(self._read(input), runtime)))
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **_: Any) -> Any:  # noqa: ARG002
         """Run the node."""
-        return await self._run(input, get_runtime())
+        return await self._run(self._read(input), get_runtime())
 
 
 async def _as_coroutine(waiting: Awaitable[Any]) -> Any:
@@ -55,17 +57,22 @@ class Edge(Runnable[Any, Any]):
 
     Args:
         choose: Takes the state and the runtime, and returns where to go.
+        read: Makes of the state as it is kept what `choose` takes.
     """
 
-    def __init__(self, choose: EdgeFunction) -> None:
+    def __init__(
+        self, choose: EdgeFunction, read: Callable[[Any], Any] = lambda state: state
+    ) -> None:
         self._choose = choose
+        self._read = read
         self.name = getattr(choose, "__name__", type(choose).__name__)
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **_: Any) -> Any:
         """Where to go."""
         # unlike a node, an edge does not run in the context that the runtime is found by
         with set_config_context(ensure_config(config)) as context:
-            return context.run(lambda: self._choose(input, get_runtime()))
+            # where a state is edited from outside there is no run, and so no runtime
+            return context.run(lambda: self._choose(self._read(input), get_runtime() or Runtime()))
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **_: Any) -> Any:
         """Where to go."""

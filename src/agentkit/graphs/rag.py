@@ -47,7 +47,7 @@ from agentkit.retrieval.answering import (
     write_answer,
 )
 from agentkit.retrieval.citations import Citation
-from agentkit.retrieval.documents import annotate, document_id
+from agentkit.retrieval.documents import annotate, as_document, document_id
 from agentkit.retrieval.fusion import FUSIONS, FusionMethod
 from agentkit.retrieval.grading import GRADING_PROMPTS, new_query, relevant_documents
 from agentkit.retrieval.reranking import Reranker
@@ -568,6 +568,19 @@ def _searched_as_text(source: Source) -> str:
     )
 
 
+def _with_documents(state: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The state, whose documents are mappings where it was edited as JSON."""
+    changed: dict[str, Any] = {}
+    if "documents" in state:
+        changed["documents"] = [as_document(each) for each in state["documents"]]
+    if "retrieved" in state:
+        changed["retrieved"] = [
+            {**ranking, "documents": [as_document(each) for each in ranking["documents"]]}
+            for ranking in state["retrieved"]
+        ]
+    return {**state, **changed}
+
+
 def _ranked(documents: Sequence[Document]) -> dict[str, Any]:
     ranked = [annotate(document, rank=rank) for rank, document in enumerate(documents, 1)]
     emit({"type": "documents_ranked", "documents": ranked})
@@ -732,12 +745,12 @@ def _wired(
     )
 
     def add(run: NodeFunction, **options: Any) -> None:
-        node = Node(run)
+        node = Node(run, _with_documents)
         options = {"input_schema": RagState, "retry_policy": retry, **options}
         graph.add_node(str(node.name), node, **options)
 
     def branch(after: str, choose: EdgeFunction, ends: list[str]) -> None:
-        graph.add_conditional_edges(after, Edge(choose), ends)
+        graph.add_conditional_edges(after, Edge(choose, _with_documents), ends)
 
     search: dict[str, Any] = {"input_schema": RetrieveTask, "cache_policy": cached}
     add(nodes.read_question)

@@ -30,6 +30,7 @@ _MAY = {
     "write": "It changes something.",
     "danger": "It does what cannot be undone, or runs what is given to it.",
 }
+_RESUME = "Resume with"
 _TAINTED = "This conversation holds what strangers wrote, which may be what asks for this call."
 
 
@@ -135,10 +136,24 @@ def _asked(permission: Permission) -> InterruptOnConfig:
         sentences = [f"The agent wants to call {tool_call['name']}.", _MAY[permission]]
         if cast("Mapping[str, Any]", state).get("tainted"):
             sentences.append(_TAINTED)
-        return f"{' '.join(sentences)}\n{shortened(arguments, _SHOWN_CHARS)}"
+        return f"{' '.join(sentences)}\n{shortened(arguments, _SHOWN_CHARS)}\n{_how(tool_call)}"
 
     return InterruptOnConfig(
         allowed_decisions=["approve", "edit", "reject"], description=told, when=is_to_be_asked
+    )
+
+
+def without_how(description: str) -> str:
+    """What a call's description asks, without what a program is to resume with."""
+    asked, _, _ = description.rpartition(f"\n{_RESUME} ")
+    return asked or description
+
+
+def _how(tool_call: ToolCall) -> str:
+    edited = f'{{"name": {json.dumps(tool_call["name"])}, "args": {{…}}}}'
+    return (
+        f'{_RESUME} {{"type": "approve"}}, {{"type": "edit", "edited_action": {edited}}} or '
+        '{"type": "reject", "message": "…"}.'
     )
 
 

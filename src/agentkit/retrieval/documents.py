@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 from langchain_core.documents import Document
@@ -20,6 +21,11 @@ def document_id(document: Document) -> str:
     source = str(document.metadata.get("source", ""))
     content = f"{source}\0{document.page_content}".encode("utf-8", "surrogatepass")
     return hashlib.sha256(content).hexdigest()[:32]
+
+
+def as_document(kept: Document | Mapping[str, Any]) -> Document:
+    """A document as it is kept: as itself, or where a state was edited as JSON by its fields."""
+    return kept if isinstance(kept, Document) else Document(**kept)
 
 
 def document_of(node: Any) -> Document:
