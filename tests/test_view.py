@@ -1,9 +1,12 @@
 """The application behind `agentkit view`: what it serves, to whom, and what it forwards."""
 
+import asyncio
 import json
 import os
 import re
 import signal
+import socket
+import struct
 import subprocess
 import sys
 from contextlib import asynccontextmanager
@@ -135,6 +138,24 @@ async def test_a_stream_comes_through_and_so_does_a_refusal(server):
 async def test_what_the_page_does_not_use_is_not_forwarded(server, path):
     async with opened(view_app(server)) as client:
         assert (await client.get(path)).status_code == 404
+
+
+async def test_a_connection_that_ends_without_an_answer_is_told_by_its_error():
+    async def hang_up(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        now = struct.pack("ii", 1, 0)  # closes without a word: the error has no message
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, now)
+        writer.close()
+
+    listening = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+    async with listening, opened(view_app(f"http://127.0.0.1:{_port(listening)}")) as client:
+        reply = await client.get("/api/assistants/1")
+    assert reply.status_code == 502
+    assert re.search(r"cannot be reached: \w.*\.$", reply.json()["detail"])
+
+
+def _port(listening):
+    return listening.sockets[0].getsockname()[1]
 
 
 async def test_a_server_that_is_gone_is_told():

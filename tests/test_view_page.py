@@ -1,5 +1,6 @@
 """The page of `agentkit view` in a real browser, over LangGraph's development server."""
 
+import json
 import os
 import re
 import shutil
@@ -303,6 +304,96 @@ def test_a_conversation_is_found_again_and_run_again_from_an_earlier_state(show)
     assert page.locator("#steps li").count() == 1
     page.get_by_role("tab", name="History").click()
     page.locator("#history li").nth(states).wait_for()  # the fork has added to them
+
+
+def state(page, before):
+    """The newest state of the history that is before a step."""
+    page.get_by_role("tab", name="History").click()
+    return page.locator("#history li").filter(has_text=f"before {before}").first
+
+
+def edit(item, changed):
+    """Opens a state to be edited, and changes its values."""
+    item.get_by_role("button", name="Edit this state").click()
+    field = item.get_by_role("textbox", name="The state, as JSON")
+    values = json.loads(field.input_value())
+    field.fill(json.dumps({**values, **changed(values)}))
+
+
+def test_an_earlier_state_is_edited_before_it_is_run_again(show):
+    page = show("shop")
+    ask(page, "What was sold?")
+    page.get_by_role("button", name="Approve", exact=True).click()
+    answered(page, "Pens, mostly.")
+    edited = "SELECT COUNT(*) AS sales FROM sale"
+    item = state(page, "run_query")
+    states = page.locator("#history li").count()
+    edit(item, lambda values: {"pending": [edited], "tried": []})
+    item.get_by_role("button", name="Run from the edited state").click()
+    page.locator("td", has_text=re.compile("^120$")).wait_for()
+    answered(page, "Pens, mostly.")
+    page.locator("#history li").nth(states).wait_for()
+    assert page.locator("#turns .question").all_inner_texts() == ["What was sold?"]
+    assert page.get_by_label("Query", exact=True).inner_text() == edited
+    # `attempts` adds to what was there, unless it is told to be replaced
+    item = state(page, "answer")
+    states = page.locator("#history li").count()
+    edit(item, lambda values: {"attempts": [], "rows": [[7]]})
+    item.get_by_role("button", name="Run from the edited state").click()
+    page.locator("td", has_text=re.compile("^7$")).wait_for()
+    answered(page, "Pens, mostly.")
+    page.locator("#history li").nth(states).wait_for()
+    newest = page.locator("#history li").first
+    newest.get_by_text("State", exact=True).click()
+    attempts = newest.locator("dt:text-is('attempts') + dd")
+    attempts.filter(has_text=re.compile("^empty$")).wait_for()
+
+
+def test_a_question_is_edited_and_the_conversation_is_what_it_was_until_then(show):
+    page = show("library")
+    ask(page, QUESTION)
+    answered(page, "four weeks")
+    ask(page, "What is rude?")
+    page.locator("#turns .question").nth(1).wait_for()
+    page.locator("#send:enabled").wait_for()
+    page.get_by_role("tab", name="History").click()
+    item = page.locator("#history li").filter(has_text="before retrieve_question").last
+    changed = "May I keep a book?"
+
+    def reworded(values):
+        (message,) = values["messages"]
+        return {"messages": [{**message, "content": changed}], "searched": changed}
+
+    edit(item, reworded)
+    item.get_by_role("button", name="Run from the edited state").click()
+    page.get_by_text(changed, exact=True).first.wait_for()
+    answered(page, "four weeks")
+    assert page.locator("#turns .question").all_inner_texts() == [changed]
+
+
+def test_a_state_is_edited_with_the_keyboard_alone_and_what_is_no_json_is_told(show):
+    page = show("library")
+    ask(page, QUESTION)
+    answered(page, "four weeks")
+    item = state(page, "answer")
+    item.get_by_role("button", name="Edit this state").focus()
+    page.keyboard.press("Enter")
+    field = item.get_by_role("textbox", name="The state, as JSON")
+    assert field.evaluate("it => it === document.activeElement")
+    page.keyboard.press("Escape")
+    assert page.locator(":focus").inner_text() == "Edit this state"
+    assert not field.is_visible()
+    page.keyboard.press("Enter")
+    for wrong, told in [
+        ('{"documents": [', "This is no JSON: "),
+        ("[]", "A state is a JSON object, with a value for each name."),
+    ]:
+        field.fill(wrong)
+        page.keyboard.press("Tab")
+        assert page.locator(":focus").inner_text() == "Run from the edited state"
+        page.keyboard.press("Enter")
+        item.get_by_role("alert").filter(has_text=told).wait_for()
+    assert page.locator("#turns .question").count() == 1
 
 
 def test_the_page_is_used_with_the_keyboard_alone(show):

@@ -370,6 +370,17 @@ async def test_a_run_goes_on_from_a_state_that_was_edited_as_json(before, edit):
     assert result["citations"][0]["document_id"] == "paris"
 
 
+async def test_what_is_no_document_in_an_edited_state_is_said_to_be_none():
+    graph = create_rag(
+        scripted(Script().when(ANSWER, reply="Paris [1].")),
+        store(PARIS),
+        checkpointer=InMemorySaver(),
+    )
+    await graph.ainvoke({"question": QUESTION}, THREAD)
+    with pytest.raises(InvalidInputError, match=r"A document has page_content, .* got 'none'\."):
+        await graph.aupdate_state(THREAD, {"documents": ["none"]}, "fuse")
+
+
 def as_json(values):
     def told(value):
         return value.model_dump()

@@ -8,7 +8,8 @@ from typing import Any
 
 from langchain_core.documents import Document
 
-from agentkit._text import well_formed
+from agentkit._text import shortened, well_formed
+from agentkit.errors import InvalidInputError
 
 METADATA_KEY = "agentkit"
 """The metadata key under which all that agentkit adds to a document lives."""
@@ -24,8 +25,20 @@ def document_id(document: Document) -> str:
 
 
 def as_document(kept: Document | Mapping[str, Any]) -> Document:
-    """A document as it is kept: as itself, or where a state was edited as JSON by its fields."""
-    return kept if isinstance(kept, Document) else Document(**kept)
+    """A document as it is kept: as itself, or where a state was edited as JSON by its fields.
+
+    Raises:
+        InvalidInputError: When it is neither.
+    """
+    if isinstance(kept, Document):
+        return kept
+    try:
+        return Document(**kept)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(
+            f"A document has page_content, and may have metadata and an id; got "
+            f"{shortened(repr(kept))}."
+        ) from error
 
 
 def document_of(node: Any) -> Document:

@@ -119,7 +119,7 @@ async def _forwarded(request: Request, base: str) -> Response:
     try:
         reply = await client.send(sent, stream=True)
     except httpx.HTTPError as error:
-        told = f"The server at {base} cannot be reached: {error or type(error).__name__}."
+        told = f"The server at {base} cannot be reached: {str(error) or type(error).__name__}."
         return JSONResponse({"detail": told}, status_code=502)
     return StreamingResponse(
         reply.aiter_bytes(),

@@ -19,6 +19,7 @@ export class Chat {
       else if (message.type === "ai" && text) this.answer(text, {}, { isDone: true });
     }
     if (values.answer) this.answer(values.answer, values, { isDone: true });
+    if (values.question) this.ask(values.question); // it is not among the messages yet
   }
 
   ask(question) {

@@ -3,25 +3,15 @@
 import { call, stream } from "./api.js";
 import { approvals } from "./approval.js";
 import { Chat } from "./chat.js";
-import { byId, disclosure, element } from "./dom.js";
+import { byId, element } from "./dom.js";
 import { Drawing, noDrawing } from "./drawing.js";
+import { History } from "./history.js";
 import { Run, STREAM_MODES, textOf } from "./run.js";
 import { Settings } from "./settings.js";
 import { Steps } from "./steps.js";
-import { shown } from "./value.js";
 
 const MOST_THREADS = 50;
 const MOST_STATES = 100;
-
-const chat = new Chat();
-const settings = new Settings();
-const drawing = new Drawing((node) => steps.reveal(node));
-const changePrompt = (name, instructions) => {
-  openTab("settings");
-  settings.addPrompt(name, instructions);
-};
-changePrompt.isOffered = () => settings.takesPrompts;
-const steps = new Steps(changePrompt);
 
 const now = { assistants: [], assistant: null, schema: {}, thread: null, stop: null };
 
@@ -43,6 +33,17 @@ const telling =
       tell(error);
     }
   };
+
+const chat = new Chat();
+const settings = new Settings();
+const drawing = new Drawing((node) => steps.reveal(node));
+const changePrompt = (name, instructions) => {
+  openTab("settings");
+  settings.addPrompt(name, instructions);
+};
+changePrompt.isOffered = () => settings.takesPrompts;
+const steps = new Steps(changePrompt);
+const past = new History(telling((state) => runFrom(state)));
 
 // --- the graph ---
 
@@ -108,7 +109,7 @@ function newThread() {
   chat.clear(hint());
   showRun(new Run());
   byId("approvals").replaceChildren();
-  byId("history").replaceChildren();
+  past.clear();
   markThread();
 }
 
@@ -168,24 +169,7 @@ async function showState() {
 
 async function loadHistory() {
   const states = await call("POST", `threads/${now.thread}/history`, { limit: MOST_STATES });
-  byId("history").replaceChildren(...states.map(stateOf));
-}
-
-function stateOf({ values, next, checkpoint, metadata, created_at: created }) {
-  const again = telling(() =>
-    run({ input: null, checkpoint: { checkpoint_id: checkpoint.checkpoint_id } }, { isFork: true }),
-  );
-  const title = next?.length ? `before ${next.join(", ").replace("__start__", "the start")}` : "at the end";
-  return element(
-    "li",
-    { class: "state" },
-    element("p", {}, element("strong", {}, `${metadata?.step ?? ""} `), title),
-    element("p", { class: "quiet" }, new Date(created).toLocaleTimeString()),
-    disclosure("State", () => shown(values)),
-    next?.length
-      ? element("button", { type: "button", click: again }, "Run again from here")
-      : null,
-  );
+  past.show(now.thread, states);
 }
 
 // --- the run ---
@@ -197,13 +181,22 @@ async function send(text) {
   await run({ input });
 }
 
-async function run(asked, { isFork = false, before = [] } = {}) {
+/** Runs on from an earlier state, until which the conversation is as it was then. */
+async function runFrom({ id, values, update }) {
+  if (now.stop) throw new Error("A run goes on; stop it first.");
+  settings.read(); // what cannot be read is told before anything changes
+  chat.show(values, hint());
+  chat.answer("", {}, { isDone: false });
+  const command = update && { update };
+  await run({ input: null, command, checkpoint: { checkpoint_id: id } });
+}
+
+async function run(asked, { before = [] } = {}) {
   const context = settings.read();
   if (!now.thread) {
     const metadata = { graph_id: now.assistant.graph_id };
     now.thread = (await call("POST", "threads", { metadata })).thread_id;
   }
-  if (isFork) chat.answer("", {}, { isDone: false });
   const going = new Run(before);
   const stop = new AbortController();
   now.stop = stop;
