@@ -24,6 +24,11 @@ COUNT = "SELECT COUNT(*) AS customers FROM customer"
 COUNT_TOPICS = "MATCH (t:Topic) RETURN count(t) AS topics"
 
 
+def _calculating(messages):
+    has_result = messages[-1].type == "tool"
+    return "It is 42 [1]." if has_result else Reply(tool_calls=[SIX_TIMES_SEVEN])
+
+
 @pytest.fixture(scope="module")
 def models():
     script = (
@@ -40,7 +45,7 @@ def models():
         .when("Answer the question", reply="Four weeks [1].")
         .when("Find what is worth remembering", reply={"learnt": []})
         .when("Reply to the user", reply="Minka [m1], I see.")
-        .when("What is 6 times 7?", reply=[Reply(tool_calls=[SIX_TIMES_SEVEN]), "It is 42 [1]."])
+        .when("What is 6 times 7?", reply=_calculating)
     )
     with ModelServer(script) as server:
         yield server
@@ -89,6 +94,34 @@ async def test_a_graph_shows_its_input_and_a_form_for_its_context(client, graph)
     form = schemas["context_schema"]["properties"]
     assert {"model", "k", "answer", "prompts"} <= form.keys()
     assert all(field["description"] for field in form.values())
+
+
+@pytest.mark.parametrize("graph", [*GRAPHS, *QUERIES, AGENT, CHAT, ROUTER])
+async def test_every_step_is_described_and_every_prompt_is_edited_in_place(client, graph):
+    drawn = await client.assistants.get_graph(graph, xray=True)
+    steps = [node for node in drawn["nodes"] if not node["id"].endswith("__")]
+    assert all(step["metadata"]["description"] for step in steps)
+    assistant = (await client.assistants.search(graph_id=graph))[0]
+    form = (await client.assistants.get_schemas(assistant["assistant_id"]))["context_schema"]
+    assert all(field["title"] and field["description"] for field in form["properties"].values())
+    prompts = {
+        name: field["default"]
+        for name, field in form["properties"].items()
+        if field.get("langgraph_type") == "prompt"
+    }
+    assert prompts
+    assert all(prompts.values())
+
+
+async def test_a_form_that_is_sent_whole_changes_only_the_prompt_that_was_edited(client, models):
+    assistant = (await client.assistants.search(graph_id="rag"))[0]
+    form = (await client.assistants.get_schemas(assistant["assistant_id"]))["context_schema"]
+    told = {
+        name: field["default"] for name, field in form["properties"].items() if "default" in field
+    }
+    edited = f"{told['rag.answer']} Be brief."
+    await client.runs.wait(None, "rag", input=QUESTION, context={**told, "rag.answer": edited})
+    assert "Be brief." in models.script.calls[-1].text
 
 
 @pytest.mark.parametrize("graph", GRAPHS)
@@ -157,6 +190,35 @@ async def test_the_history_of_a_thread_can_be_read_and_forked(client):
         checkpoint_id=before_answer["checkpoint"]["checkpoint_id"],
     )
     assert forked["answer"] == "Four weeks [1]."
+
+
+@pytest.mark.parametrize(
+    ("graph", "before", "edit", "answer"),
+    [
+        ("rag", "answer", {"documents": []}, "The documents do not answer"),
+        ("text_to_sql", "run_query", {"pending": ["DELETE FROM customer"]}, "DELETE is not"),
+        ("text_to_cypher", "answer", {"rows": [[7]]}, "topics: 7"),
+        (AGENT, "tools", {"question": None}, "It is 42 [1]."),
+        (CHAT, "reply", {"messages": [{"role": "user", "content": "Once more."}]}, "Minka"),
+        (ROUTER, "choose_routes", {"searched": "Both?"}, "Four weeks [1], and 120 customers [2]."),
+    ],
+)
+async def test_a_state_is_edited_and_run_on_from(client, graph, before, edit, answer):
+    thread = (await client.threads.create())["thread_id"]
+    await client.runs.wait(thread, graph, input={"question": "What is 6 times 7?"})
+    history = await client.threads.get_history(thread, limit=100)
+    earlier = next(state for state in history if state["next"] == [before])
+    edited = await client.threads.update_state(
+        thread, edit, checkpoint_id=earlier["checkpoint"]["checkpoint_id"]
+    )
+    forked = await client.threads.get_state(
+        thread, checkpoint_id=edited["checkpoint"]["checkpoint_id"]
+    )
+    assert forked["next"] == [before]
+    result = await client.runs.wait(
+        thread, graph, input=None, checkpoint_id=edited["checkpoint"]["checkpoint_id"]
+    )
+    assert answer in result["answer"]
 
 
 async def test_a_wrong_question_is_an_error_that_says_so(client):

@@ -128,6 +128,16 @@ def test_each_step_shows_its_input_output_prompt_tokens_and_seconds(show):
     output.get_by_text("citations", exact=True).wait_for()
 
 
+def test_each_step_and_its_node_say_what_they_do(show):
+    page = show("library")
+    told = "Answer from the documents, or say that they hold no answer."
+    assert node(page, "answer").locator("title").text_content() == f"answer: {told}"
+    ask(page, QUESTION)
+    answered(page, "four weeks")
+    step(page, "answer").locator("summary").first.click()
+    step(page, "answer").get_by_text(told).wait_for()
+
+
 def test_the_running_node_is_lit_until_it_is_done(show, folder):
     page = show("slow")
     ask(page, "What does the gate say?")
@@ -284,6 +294,24 @@ def test_a_prompt_is_changed_from_the_step_that_used_it(show):
     page.get_by_role("button", name="New").click()
     ask(page, QUESTION)
     answered(page, "Weeks")
+
+
+def test_a_prompt_is_edited_in_place_among_the_settings(show):
+    page = show("library")
+    page.get_by_role("tab", name="Settings").click()
+    page.locator("#settings").get_by_text("rag.answer", exact=True).click()
+    prompt = page.get_by_role("textbox", name="rag.answer")
+    own = prompt.input_value()
+    assert own.startswith("Answer the question from the documents alone")
+    prompt.fill("Always answer in one word, and cite.")
+    page.get_by_role("tab", name="Settings (1 changed)").wait_for()
+    ask(page, QUESTION)
+    answered(page, "Weeks")
+    page.get_by_role("button", name="Use the graph's own").click()
+    assert prompt.input_value() == own
+    page.get_by_role("button", name="New").click()
+    ask(page, QUESTION)
+    answered(page, "Books may be kept for four weeks")
 
 
 def test_a_conversation_is_found_again_and_run_again_from_an_earlier_state(show):

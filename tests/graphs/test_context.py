@@ -55,6 +55,37 @@ class TestBuilding:
         assert (field["default"], field["minimum"], field["maximum"]) == (7, 1, 100)
         assert field["description"] == RagContext.model_fields["k"].description
 
+    def test_the_form_has_the_text_of_each_prompt_to_be_edited_in_place(self):
+        fields = built(prompts={"test.ask": "Ask kindly."}).model_json_schema()["properties"]
+        assert fields["test.ask"] == {
+            "title": "test.ask",
+            "description": "Instructions of the prompt test.ask.",
+            "type": "string",
+            "default": "Ask kindly.",
+            "langgraph_type": "prompt",
+        }
+        assert "test.ask" not in RagContext.model_json_schema()["properties"]
+
+    async def test_a_prompt_of_the_form_holds_for_the_run_and_one_left_as_it_is_does_not(self):
+        demos = [{"topic": "tea", "text": "Tea?"}]
+        tuned = {"test.ask": {"instructions": "Ask kindly.", "demos": demos}}
+        cls = built(prompts=tuned)
+
+        def texts(settings):
+            text = ASK.using(settings.prompt_set)
+            return text.instructions, [*text.demos]
+
+        graph = graph_seeing(cls, texts)
+        for left in ({}, {"test.ask": "Ask kindly."}, {"test.ask": None}):
+            seen = (await graph.ainvoke({}, context={"k": 3, **left}))["seen"]
+            assert seen == ("Ask kindly.", demos)
+        seen = (await graph.ainvoke({}, context={"test.ask": "Ask at once."}))["seen"]
+        assert seen == ("Ask at once.", [])
+        both = {"test.ask": "Ask at once.", "prompts": {"test.ask": "Ask later."}}
+        assert (await graph.ainvoke({}, context=both))["seen"] == ("Ask at once.", [])
+        with pytest.raises(ValidationError, match=r"test\.other"):
+            await graph.ainvoke({}, context={"test.other": "Ask."})
+
     def test_other_fields_keep_the_defaults_of_the_class(self):
         assert built(k=7)().candidates == RagContext.model_fields["candidates"].default
 

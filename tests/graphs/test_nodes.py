@@ -6,13 +6,23 @@ import threading
 import httpx
 import openai
 import pytest
+from langchain_core.vectorstores import InMemoryVectorStore
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, interrupt
 from typing_extensions import TypedDict
 
+from agentkit import (
+    Route,
+    create_memory_chat,
+    create_rag,
+    create_router,
+    create_tool_agent,
+)
 from agentkit.events import emit, step_failed
-from agentkit.graphs.nodes import RETRY, Edge, Node, is_transient
+from agentkit.graphs.nodes import RETRY, Edge, Node, drawable, is_transient
+from agentkit.retrieval import ListwiseReranker
+from agentkit.testing import HashEmbeddings, Script, ScriptedChatModel
 
 REQUEST = httpx.Request("POST", "http://127.0.0.1/v1")
 
@@ -104,6 +114,41 @@ class TestEdge:
         graph.add_conditional_edges("node", Edge(choose), [END])
         await graph.compile().ainvoke({"told": ""})
         assert chosen_in == [threading.current_thread()]
+
+
+class TestDrawing:
+    async def test_other_programs_are_told_what_each_step_does(self):
+        async def node(state, runtime):
+            """Say it.
+
+            Not told."""
+            return {}
+
+        drawn = drawable(graph_of(node)).get_graph()
+        steps = {step["id"]: step for step in drawn.to_json()["nodes"]}
+        assert steps["node"]["metadata"] == {"description": "Say it."}
+        assert "metadata" not in steps[START]
+        assert "Say it" not in drawn.draw_mermaid()  # whose syntax a sentence could break
+
+    def test_every_step_of_every_graph_says_what_it_does(self):
+        model = ScriptedChatModel(Script("x"))
+        documents = InMemoryVectorStore(HashEmbeddings())
+        rag = create_rag(model, documents, reranker=ListwiseReranker(), grade=True)
+        agent = create_tool_agent(model, [print_it], name="agent")
+        routes = [Route("docs", rag, "the rules"), Route("desk", agent, "rooms")]
+        router = create_router(model, [*routes, Route("chat", None, "all else")])
+        for graph in (rag, agent, router, create_memory_chat(model), create_memory_chat(rag)):
+            for xray in (False, True):
+                told = graph.get_graph(xray=xray).to_json()["nodes"]
+                described = {s["id"] for s in told if s.get("metadata", {}).get("description")}
+                assert described == {s["id"] for s in told if not s["id"].endswith("__")}
+        routed = {step["id"]: step for step in router.get_graph().to_json()["nodes"]}
+        assert routed["docs"]["metadata"]["description"] == "the rules"
+
+
+def print_it(text: str) -> str:
+    """Print it."""
+    return text
 
 
 class TestNode:

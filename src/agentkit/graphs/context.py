@@ -10,7 +10,18 @@ from typing import Annotated, Any, ClassVar, Self, cast
 
 from langchain_core.language_models import BaseChatModel
 from langgraph.runtime import Runtime
-from pydantic import BaseModel, ConfigDict, Field, SkipValidation, WithJsonSchema, create_model
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    SkipValidation,
+    WithJsonSchema,
+    create_model,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from agentkit._recent import RecentlyMade
 from agentkit.errors import ConfigurationError
@@ -64,6 +75,37 @@ class GraphContext(BaseModel):
     prompts: PromptTexts = Field(
         default=None, description="Instructions to use instead, by prompt name."
     )
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """The form's schema, with a field for each prompt's instructions to be edited in place."""
+        schema = handler.resolve_ref_schema(handler(core_schema))
+        for name, prompt in cls.declared_prompts.items():
+            schema["properties"][name] = {
+                "title": name,
+                "description": f"Instructions of the prompt {name}.",
+                "type": "string",
+                "default": prompt.instructions,
+                "langgraph_type": "prompt",
+            }
+        return schema
+
+    @model_validator(mode="before")
+    @classmethod
+    def _prompts_by_name(cls, given: Any) -> Any:
+        """Instructions that come by a prompt's name, as a form sends them, are of `prompts`."""
+        if not isinstance(given, Mapping) or not (named := given.keys() & cls.own_prompts.keys()):
+            return given
+        changed = {
+            name: given[name]
+            for name in named
+            if given[name] not in (None, cls.declared_prompts[name].instructions)
+        }
+        others = {name: value for name, value in given.items() if name not in named}
+        prompts = PromptSet.of(given.get("prompts"))
+        return {**others, "prompts": prompts | PromptSet(changed)} if changed else others
 
     @classmethod
     def built(cls, asks: Iterable[Prompt[Any]], /, **defaults: Any) -> type[Self]:

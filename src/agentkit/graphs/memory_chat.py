@@ -36,7 +36,7 @@ from agentkit._sync import run_sync
 from agentkit.errors import ConfigurationError, InvalidInputError, PromptOutputError
 from agentkit.events import StepFailed, emit, tell_failure
 from agentkit.graphs.context import GraphContext
-from agentkit.graphs.nodes import RETRY, Edge, Node, NodeFunction, extend
+from agentkit.graphs.nodes import RETRY, Edge, Node, NodeFunction, describe, extend
 from agentkit.graphs.questions import NO_ANSWER, STANDALONE, new_messages, read_input, transcript
 from agentkit.memory.conversation import ConversationGraph, unsaved
 from agentkit.memory.counting import (
@@ -340,7 +340,8 @@ class MemoryChatNodes:
             given, context = self._given(state)
             return _collected(await graph.ainvoke(given, config, context=context), state)
 
-        return RunnableLambda(reply, afunc=areply, name="reply")
+        node = RunnableLambda(reply, afunc=areply, name="reply")
+        return describe(node, "Have the graph reply.")
 
     def after_reply(self, state: MemoryChatState, runtime: Runtime[Any]) -> str:  # noqa: ARG002
         """Remember the turn, where anything is remembered."""

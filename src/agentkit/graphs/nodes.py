@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 from langchain_core.runnables import Runnable, RunnableConfig, ensure_config
@@ -16,6 +17,8 @@ from langgraph.types import CachePolicy, Command, RetryPolicy
 
 from agentkit._sync import run_sync
 from agentkit.events import tell_failure
+
+_Runnable = TypeVar("_Runnable", bound=Runnable[Any, Any])
 
 NodeFunction = Callable[[Any, Runtime[Any]], Awaitable[Any]]
 EdgeFunction = Callable[[Any, Runtime[Any]], Any]
@@ -37,6 +40,7 @@ class Node(Runnable[Any, Any]):
         self._run = run
         self._read = read
         self.name = getattr(run, "__name__", type(run).__name__)
+        self.description = (inspect.getdoc(run) or "").partition("\n")[0]
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **_: Any) -> Any:  # noqa: ARG002
         """Run the node and wait for it."""
@@ -132,11 +136,29 @@ def drawable(graph: CompiledStateGraph[Any, Any, Any, Any]) -> DrawableGraph:
     return DrawableGraph(**vars(graph))
 
 
+def describe(node: _Runnable, description: str) -> _Runnable:
+    """The same node, of which a drawing tells other programs this."""
+    node.description = description  # type: ignore[attr-defined]
+    return node
+
+
+class _DescribedGraph(DrawnGraph):
+    """A drawing that tells other programs, such as Studio, what each step does."""
+
+    def to_json(self, *, with_schemas: bool = False) -> dict[str, list[dict[str, Any]]]:
+        """The drawing as JSON, each step's description in its metadata."""
+        told = super().to_json(with_schemas=with_schemas)
+        for shown, node in zip(told["nodes"], self.nodes.values(), strict=True):
+            if description := getattr(node.data, "description", None):
+                shown["metadata"] = {**shown.get("metadata", {}), "description": str(description)}
+        return told
+
+
 def _without_error_handlers(drawn: DrawnGraph) -> DrawnGraph:
     for node in list(drawn.nodes.values()):
         if _ERROR_HANDLER in node.id:
             drawn.remove_node(node)
-    return drawn
+    return _DescribedGraph(nodes=drawn.nodes, edges=drawn.edges)
 
 
 def is_transient(error: BaseException) -> bool:

@@ -34,6 +34,7 @@ from agentkit.graphs.nodes import (
     Edge,
     Node,
     NodeFunction,
+    describe,
     drawable,
     extend,
     gone_without,
@@ -650,9 +651,11 @@ def _wired(
             "error_handler": nodes.route_failed,
         }
         if isinstance(route.answers, CompiledStateGraph):
-            graph.add_node(name, graph_node(route.answers), **options)
+            asking = describe(graph_node(route.answers), route.description)
+            graph.add_node(name, asking, **options)
         else:
-            graph.add_node(name, Node(nodes.reply), retry_policy=retry, **options)
+            replying = describe(Node(nodes.reply), route.description)
+            graph.add_node(name, replying, retry_policy=retry, **options)
         graph.add_edge(name, "collect_answers")
     graph.add_edge(START, "read_question")
     graph.add_edge("read_question", "choose_routes")

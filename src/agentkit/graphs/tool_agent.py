@@ -45,7 +45,7 @@ from agentkit._text import shortened
 from agentkit.errors import ConfigurationError
 from agentkit.events import ToolCallRecord
 from agentkit.graphs.context import GraphContext
-from agentkit.graphs.nodes import drawable
+from agentkit.graphs.nodes import describe, drawable
 from agentkit.graphs.questions import NO_ANSWER, new_messages, read_input
 from agentkit.middleware.fences import bare, number_of
 from agentkit.middleware.limits import AnswerWithinLimits, LimitsState
@@ -74,6 +74,12 @@ AgentGraph: TypeAlias = CompiledStateGraph[Any, Any, Any, Any]
 ToolLike: TypeAlias = "BaseTool | Callable[..., Any] | AgentGraph"
 
 _MANY_TOOLS = 36
+
+_STEPS = {
+    "model": "Decide which tools to call, or answer.",
+    "tools": "Run the tools that were called, asking a person first where one may do harm.",
+}
+"""What LangChain's steps do."""
 
 # -- context ---------------------------------------------------------------------------------------
 
@@ -508,7 +514,14 @@ def create_tool_agent(
         cache=cache,
         name=name,
     )
-    return drawable(agent)
+    return _described_steps(drawable(agent))
+
+
+def _described_steps(agent: AgentGraph) -> AgentGraph:
+    for name, told in _STEPS.items():
+        if name in agent.nodes:
+            describe(agent.nodes[name].bound, told)
+    return agent
 
 
 def _tools(given: Sequence[ToolLike], permissions: Mapping[str, Permission]) -> list[BaseTool]:

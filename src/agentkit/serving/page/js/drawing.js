@@ -16,11 +16,13 @@ export class Drawing {
   constructor(onChoose) {
     this.onChoose = onChoose;
     this.nodes = new Map();
+    this.descriptions = new Map();
   }
 
   draw(name, graph) {
     const { nodes, edges, width, height } = layOut(graph);
     this.nodes = new Map(nodes.map((node) => [node.id, this.node(node)]));
+    this.descriptions = new Map(nodes.map(({ id, description }) => [id, description]));
     const picture = drawn(
       "svg",
       {
@@ -37,7 +39,7 @@ export class Drawing {
     byId("drawing").replaceChildren(picture);
   }
 
-  node({ id, label, x, y, width, height }) {
+  node({ id, label, description, x, y, width, height }) {
     const box = drawn("rect", {
       x: x - width / 2,
       y: y - height / 2,
@@ -63,10 +65,15 @@ export class Drawing {
         click: choose,
         keydown: choose,
       },
-      drawn("title", {}, id),
+      drawn("title", {}, description ? `${id}: ${description}` : id),
       box,
       text,
     );
+  }
+
+  /** What a node does, as the graph tells it. */
+  descriptionOf(id) {
+    return this.descriptions.get(id) ?? "";
   }
 
   /** Lights the nodes by their last step. */

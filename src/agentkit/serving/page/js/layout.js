@@ -38,10 +38,11 @@ export function layOut(graph) {
   };
 }
 
-function newNode({ id }) {
+function newNode({ id, metadata }) {
   const label = { __start__: "start", __end__: "end" }[id] ?? id.split(":").at(-1);
   const width = Math.max(54, label.length * CHARACTER_WIDTH + 22);
-  return { id, label, width, height: NODE_HEIGHT, rank: 0, above: [], below: [] };
+  const description = metadata?.description ?? "";
+  return { id, label, description, width, height: NODE_HEIGHT, rank: 0, above: [], below: [] };
 }
 
 function backEdges(nodes, edges) {

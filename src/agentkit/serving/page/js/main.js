@@ -41,8 +41,8 @@ const changePrompt = (name, instructions) => {
   openTab("settings");
   settings.addPrompt(name, instructions);
 };
-changePrompt.isOffered = () => settings.takesPrompts;
-const steps = new Steps(changePrompt);
+changePrompt.isOffered = (name) => settings.takesPrompt(name);
+const steps = new Steps(changePrompt, (node) => drawing.descriptionOf(node));
 const past = new History(telling((state) => runFrom(state)));
 
 // --- the graph ---

@@ -18,7 +18,11 @@ export class Settings {
       form.replaceChildren(element("p", {}, "This graph has no settings."));
     } else {
       const reset = element("button", { type: "button", click: () => this.show(schema) }, "Reset all");
-      const rows = properties.map(([name, field]) => this.row(name, field));
+      const prompts = properties.filter(([, field]) => field.langgraph_type === "prompt");
+      const rows = properties
+        .filter(([name, field]) => field.langgraph_type !== "prompt" && !(prompts.length && name === "prompts"))
+        .map(([name, field]) => this.row(name, field));
+      if (prompts.length) rows.push(this.promptRows(prompts));
       form.replaceChildren(...rows, element("div", { class: "row" }, reset));
     }
     form.oninput = () => this.count();
@@ -35,6 +39,22 @@ export class Settings {
     const about = element("p", { class: "quiet", id: described }, schema.description ?? "");
     if (field.input) return element("div", { class: "field" }, element("label", {}, title, field.input), about);
     return element("fieldset", { class: "field" }, element("legend", {}, title), about, field.place);
+  }
+
+  /** The prompts whose texts the schema tells, each to be edited where it stands. */
+  promptRows(prompts) {
+    const rows = prompts.map(([name, schema]) => {
+      const field = promptField(name, schema);
+      this.fields.set(name, field);
+      return field.place;
+    });
+    return element(
+      "fieldset",
+      { class: "field" },
+      element("legend", {}, element("span", { class: "name" }, "prompts")),
+      element("p", { class: "quiet" }, "What the model is told. Open one to change it for your runs."),
+      rows,
+    );
   }
 
   promptsField() {
@@ -57,13 +77,19 @@ export class Settings {
     };
   }
 
-  /** Whether prompts of this graph can be changed for a run. */
-  get takesPrompts() {
-    return this.fields.has("prompts");
+  /** Whether a prompt of this graph can be changed for a run. */
+  takesPrompt(name) {
+    return this.fields.has(name) || this.fields.has("prompts");
   }
 
   /** Offers a prompt's instructions to be changed, and moves to them. */
   addPrompt(name, instructions) {
+    const known = this.fields.get(name);
+    if (known) {
+      known.place.open = true;
+      known.input.focus();
+      return;
+    }
     if (!this.prompts.has(name)) {
       const field = element("textarea", { rows: 6 });
       field.value = instructions;
@@ -154,6 +180,26 @@ const aOf = (type) => (type === "integer" ? "an integer" : "a number");
 function textField(schema) {
   const input = element("input", { type: "text", placeholder: schema.default ?? "as built" });
   return { input, read: () => input.value.trim() || undefined };
+}
+
+function promptField(name, { default: own = "" }) {
+  const input = element("textarea", { rows: 8, "aria-label": name, name });
+  input.value = own;
+  const isChanged = () => input.value.trim() !== "" && input.value !== own;
+  const reset = () => {
+    input.value = own;
+    input.dispatchEvent(new Event("input", { bubbles: true }));
+  };
+  const mark = element("span", { class: "quiet" });
+  input.addEventListener("input", () => (mark.textContent = isChanged() ? " changed" : ""));
+  const place = element(
+    "details",
+    { class: "prompt" },
+    element("summary", {}, name, mark),
+    input,
+    element("button", { type: "button", click: reset }, "Use the graph's own"),
+  );
+  return { input, place, read: () => (isChanged() ? input.value : undefined) };
 }
 
 function jsonField(schema) {

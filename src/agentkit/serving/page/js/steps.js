@@ -7,9 +7,13 @@ import { shown } from "./value.js";
 const SIGNS = { running: "●", done: "✓", failed: "✗", waiting: "…", stopped: "–" };
 
 export class Steps {
-  /** onPrompt is called with a prompt's name and instructions when a person wants to change it. */
-  constructor(onPrompt) {
+  /**
+   * onPrompt is called with a prompt's name and instructions when a person wants to change it;
+   * descriptionOf with a node's id.
+   */
+  constructor(onPrompt, descriptionOf) {
     this.onPrompt = onPrompt;
+    this.descriptionOf = descriptionOf;
     this.places = new Map();
   }
 
@@ -52,7 +56,9 @@ export class Steps {
   }
 
   bodyOf(step) {
+    const description = this.descriptionOf(step.node);
     return [
+      description ? element("p", { class: "quiet" }, description) : null,
       step.error ? element("p", { class: "problem" }, step.error) : null,
       disclosure("Input", () => shown(step.input)),
       ...step.calls.map((made) => this.callOf(made)),
@@ -69,7 +75,7 @@ export class Steps {
       () => [
         ...made.messages.map(messageOf),
         made.reply ? messageOf({ ...made.reply, type: "reply" }) : null,
-        made.prompt && this.onPrompt.isOffered()
+        made.prompt && this.onPrompt.isOffered(made.prompt)
           ? element("button", { type: "button", click: change }, "Change this prompt")
           : null,
       ].filter(Boolean),
