@@ -103,6 +103,40 @@ def test_an_answer_leads_to_the_words_of_the_document_that_it_cites(show):
     page.get_by_text("1 other document, not cited").wait_for()
 
 
+def test_a_routers_answer_leads_to_what_each_route_stands_on(show):
+    page = show("door")
+    ask(page, "What is the dearest, and how long may I keep a book?")
+    answered(page, "The dearest cost 1.5 1; books are for a month 2.")
+    prices, rules = (
+        page.get_by_role("region", name=f"Route {name}") for name in ("prices", "rules")
+    )
+    page.get_by_role("button", name="Show source 1").click()
+    query = prices.get_by_label("Query", exact=True)
+    assert query.evaluate("it => it === document.activeElement")
+    assert query.inner_text() == "1SELECT MAX(price) AS price FROM sale"
+    assert prices.locator("td").all_inner_texts() == ["1.5"]
+    page.get_by_role("button", name="Show source 2").click()
+    assert page.locator(":focus").inner_text() == "2Loans"
+    assert "four weeks" in " ".join(rules.locator("mark").all_inner_texts())
+    # the steps of a route stand behind it
+    names = page.locator("#steps li .name").all_inner_texts()
+    after = names.index("rules")
+    assert names[after + 1 : after + 5] == ["read_question", "retrieve_question", "fuse", "answer"]
+
+
+def test_a_reply_leads_to_what_is_remembered(show):
+    page = show("diary")
+    page.get_by_role("tab", name="Settings").click()
+    page.get_by_role("textbox", name="user", exact=True).fill("somebody")
+    ask(page, "My cat is called Minka.")
+    answered(page, "It is Minka")
+    page.get_by_role("button", name="New").click()
+    ask(page, "What is my cat called?")
+    answered(page, "It is Minka m1.")
+    page.get_by_role("button", name="Show source m1").click()
+    assert "My cat is called Minka." in page.locator(":focus").inner_text()
+
+
 def test_each_step_shows_its_input_output_prompt_tokens_and_seconds(show):
     page = show("library")
     ask(page, QUESTION)

@@ -12,7 +12,14 @@ from langgraph.graph import START, StateGraph
 from langgraph.types import interrupt
 from typing_extensions import TypedDict
 
-from agentkit import create_rag, create_text_to_sql, create_tool_agent
+from agentkit import (
+    Route,
+    create_memory_chat,
+    create_rag,
+    create_router,
+    create_text_to_sql,
+    create_tool_agent,
+)
 from agentkit.testing import HashEmbeddings, Reply, Script, ScriptedChatModel
 
 FOLDER = Path(os.environ["VIEWED_APP_FOLDER"])
@@ -80,6 +87,36 @@ shop = create_text_to_sql(
     database(),
     approve="always",
     name="shop",
+)
+prices = create_text_to_sql(
+    ScriptedChatModel(
+        Script()
+        .when("Write one read-only SQL", reply={"query": "SELECT MAX(price) AS price FROM sale"})
+        .when("Answer the question from the rows", reply="The dearest cost 1.5.")
+    ),
+    database(),
+    name="prices",
+)
+PARTS = [
+    {"question": "What is the dearest?", "routes": ["prices"], "confidence": 0.9},
+    {"question": "How long may I keep a book?", "routes": ["rules"], "confidence": 0.9},
+]
+door = create_router(
+    ScriptedChatModel(
+        Script()
+        .when("Say which route", reply={"parts": PARTS})
+        .when("Parts of a question", reply="The dearest cost 1.5 [1]; books are for a month [2].")
+    ),
+    [Route("prices", prices, "what was sold"), Route("rules", library, "the library's rules")],
+    name="door",
+)
+diary = create_memory_chat(
+    ScriptedChatModel(
+        Script()
+        .when("Find what is worth remembering", reply={"learnt": []})
+        .when("Reply to the user", reply="It is Minka [m1].")
+    ),
+    name="diary",
 )
 desk = create_tool_agent(ScriptedChatModel(Script(booking)), [book_room], name="desk")
 

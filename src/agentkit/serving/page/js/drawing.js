@@ -45,10 +45,10 @@ export class Drawing {
       y: y - height / 2,
       width,
       height,
-      rx: id.startsWith("__") ? height / 2 : 6,
+      rx: isEnd(id) ? height / 2 : 6,
     });
     const text = drawn("text", { x, y, "dominant-baseline": "central" }, label);
-    if (id.startsWith("__")) return drawn("g", { class: "node end" }, box, text);
+    if (isEnd(id)) return drawn("g", { class: "node end" }, box, text);
     const choose = (event) => {
       if (event.type === "keydown" && event.key !== "Enter" && event.key !== " ") return;
       event.preventDefault();
@@ -81,7 +81,7 @@ export class Drawing {
     const last = new Map();
     for (const step of steps) last.set(step.node, step);
     for (const [id, node] of this.nodes) {
-      if (id.startsWith("__")) continue;
+      if (isEnd(id)) continue;
       const inside = steps.findLast((step) => step.node.startsWith(`${id}:`));
       const state = (last.get(id) ?? inside)?.state ?? "";
       node.dataset.state = state;
@@ -90,6 +90,9 @@ export class Drawing {
     }
   }
 }
+
+// where a graph, or one that is a part of it, begins and ends
+const isEnd = (id) => /(^|:)__(start|end)__$/.test(id);
 
 function arrow(id) {
   return drawn(

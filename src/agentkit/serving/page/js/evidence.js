@@ -9,28 +9,60 @@ const SHORTEST_WORD = 4;
 
 /** The answer's text, whose [n] lead to what they cite. */
 export function answerText(text, citations, onCite) {
-  const known = new Set(citations.map((citation) => citation.number));
-  const parts = text.split(/(\[\d+\])/);
+  const known = new Set(citations.map(labelOf));
+  const parts = text.split(/(\[m?\d+\])/);
   return parts.map((part) => {
-    const number = Number(/^\[(\d+)\]$/.exec(part)?.[1]);
+    const number = /^\[(m?\d+)\]$/.exec(part)?.[1];
     if (!known.has(number)) return part;
     const label = `Show source ${number}`;
     return element(
       "button",
       { type: "button", class: "cite", "aria-label": label, click: () => onCite(number) },
-      String(number),
+      number,
     );
   });
 }
 
+// memories are cited as [m1], all else as [1]
+const isMemory = (citation) => "thread" in citation && "text" in citation;
+const labelOf = (citation) => (isMemory(citation) ? `m${citation.number}` : String(citation.number));
+
 export function evidence(values) {
   const citations = values.citations ?? [];
+  if (values.outputs) return [...routesShown(values, citations), ...failuresOf(values)];
+  const memories = citations.filter(isMemory);
   return [
-    values.query ? queryShown(values) : null,
+    values.query ? queryShown(values, citations) : null,
     values.documents?.length ? documentsShown(values, citations) : null,
     citations.some((citation) => citation.tool) ? toolsShown(citations) : null,
-    values.failures?.length ? failuresShown(values.failures) : null,
+    memories.length ? memoriesShown(memories) : null,
+    ...failuresOf(values),
   ].filter(Boolean);
+}
+
+const failuresOf = ({ failures = [] }) => (failures.length ? [failuresShown(failures)] : []);
+
+/** What each route's answer stands on, under the numbers by which the whole answer cites it. */
+function routesShown({ outputs, parts = [] }, citations) {
+  return Object.entries(outputs).flatMap(([route, made]) => {
+    const answered = parts.filter((part) => part.route === route);
+    return made.flatMap((output, index) => {
+      const cited = citations
+        .filter((each) => each.route === route && isOf(each.source, output))
+        .map(({ number, source }) => ({ ...source, place: source.number, number }));
+      const stands = evidence({ ...output, answer: answered[index]?.answer, citations: cited });
+      const heading = element("h3", {}, route);
+      const kinds = { class: "evidence", "aria-label": `Route ${route}` };
+      return stands.length ? [element("section", kinds, heading, stands)] : [];
+    });
+  });
+}
+
+/** Whether what a route cites is in this output of it: a route may answer several parts. */
+function isOf(source, { query, documents }) {
+  if (source.query) return source.query === query;
+  const document = documents?.[source.number - 1];
+  return source.document_id === undefined || document?.id === source.document_id;
 }
 
 /** Opens the source with a number and moves to it. */
@@ -40,17 +72,20 @@ export function showSource(place, number) {
   for (let at = source; at && at !== place; at = at.parentElement) {
     if (at instanceof HTMLDetailsElement) at.open = true;
   }
-  source.querySelector("summary")?.focus();
+  source.querySelector("summary, [tabindex]")?.focus();
   source.scrollIntoView({ block: "nearest" });
 }
 
 function documentsShown(values, citations) {
-  const cited = new Set(citations.map((citation) => citation.number));
-  const items = values.documents.map((document, index) => ({ document, number: index + 1 }));
-  const first = items.filter(({ number }) => cited.has(number));
-  const others = items.filter(({ number }) => !cited.has(number));
-  const show = ({ document, number }) =>
-    documentShown(document, number, citations, values.answer ?? "");
+  const items = values.documents.map((document, index) => ({
+    document,
+    mine: citations.filter(({ number, place = number }) => place === index + 1),
+    number: citations.some(({ place }) => place) ? "" : index + 1,
+  }));
+  const first = items.filter(({ mine }) => mine.length);
+  const others = items.filter(({ mine }) => !mine.length);
+  const show = ({ document, mine, number }) =>
+    documentShown(document, mine[0]?.number ?? number, mine, values.answer ?? "");
   return element(
     "section",
     { class: "evidence", "aria-label": "Documents" },
@@ -65,9 +100,8 @@ function documentsShown(values, citations) {
   );
 }
 
-function documentShown(document, number, citations, answer) {
+function documentShown(document, number, mine, answer) {
   const { metadata = {}, page_content: content = "" } = document;
-  const mine = citations.filter((citation) => citation.number === number);
   const title = metadata.title || fileName(metadata.source) || "a document";
   const summary = [element("span", { class: "number" }, String(number)), title];
   const fill = () => [
@@ -118,13 +152,19 @@ function marked(text, cited) {
   return [...shownParts, text.slice(at)];
 }
 
-function queryShown({ query, columns = [], rows = [], truncated, attempts = [] }) {
+function queryShown({ query, columns = [], rows = [], truncated, attempts = [] }, citations) {
+  const number = citations.find((citation) => citation.query === query)?.number;
   const count = `${plural(rows.length, "row")}${truncated ? ", and there were more" : ""}`;
   const tried = attempts.length > 1;
   return element(
     "section",
-    { class: "evidence", "aria-label": "Query and rows" },
-    element("pre", { class: "query", tabindex: 0, "aria-label": "Query" }, element("code", {}, query)),
+    { class: "evidence", "aria-label": "Query and rows", "data-source": number },
+    element(
+      "pre",
+      { class: "query", tabindex: 0, "aria-label": "Query" },
+      number ? element("span", { class: "number" }, String(number)) : null,
+      element("code", {}, query),
+    ),
     columns.length ? tableOf(columns, rows, count) : element("p", { class: "quiet" }, count),
     tried
       ? disclosure(plural(attempts.length, "attempt"), () => attempts.map(attemptShown))
@@ -194,6 +234,20 @@ function toolsShown(citations) {
           ),
         ],
         { class: "source", "data-source": number },
+      ),
+    ),
+  );
+}
+
+function memoriesShown(memories) {
+  return element(
+    "section",
+    { class: "evidence", "aria-label": "Memories" },
+    memories.map((memory) =>
+      disclosure(
+        [element("span", { class: "number" }, labelOf(memory)), memory.text],
+        () => shown(memory),
+        { class: "source", "data-source": labelOf(memory) },
       ),
     ),
   );

@@ -58,7 +58,9 @@ export class History {
     const toggle = (isOpen) => {
       form.hidden = !isOpen;
       open.setAttribute("aria-expanded", String(isOpen));
-      (isOpen ? form.querySelector("textarea") : open).focus();
+      const field = form.querySelector("textarea");
+      (isOpen ? field : open).focus();
+      if (isOpen) field.setSelectionRange(0, 0);
     };
     open.addEventListener("click", () => toggle(form.hidden));
     form.addEventListener("keydown", ({ key }) => key === "Escape" && toggle(false));

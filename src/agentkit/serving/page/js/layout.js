@@ -39,7 +39,10 @@ export function layOut(graph) {
 }
 
 function newNode({ id, metadata }) {
-  const label = { __start__: "start", __end__: "end" }[id] ?? id.split(":").at(-1);
+  const path = id.split(":");
+  const name = path.pop();
+  const end = { __start__: "start", __end__: "end" }[name];
+  const label = end ? [...path, end].join(" ") : name;
   const width = Math.max(54, label.length * CHARACTER_WIDTH + 22);
   const description = metadata?.description ?? "";
   return { id, label, description, width, height: NODE_HEIGHT, rank: 0, above: [], below: [] };

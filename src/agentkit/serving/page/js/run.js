@@ -6,7 +6,7 @@ export class Run {
   /** A run; one that goes on after a person's decision keeps the steps that led to it. */
   constructor(before = []) {
     this.id = null;
-    this.steps = [...before]; // in the order in which they began
+    this.steps = [...before]; // in the order in which they began, the parts of a step behind it
     this.part = (before.at(-1)?.part ?? -1) + 1;
     this.values = {};
     this.answer = "";
@@ -54,13 +54,20 @@ export class Run {
     if (type === "task") {
       // what waited for a decision begins once more
       this.steps = this.steps.filter((step) => step.id !== payload.id);
-      this.steps.push({ ...newStep(payload, at, inside), part: this.part });
+      this.begin({ ...newStep(payload, at, inside), part: this.part });
     } else if (type === "task_result") {
       const step = this.step(payload.id);
       if (!step) return false;
       Object.assign(step, ended(payload), { seconds: (at - step.began) / 1000 });
     } else return false;
     return true;
+  }
+
+  /** Puts a step behind those of the step that it is a part of, and else behind all. */
+  begin(step) {
+    const isWithin = (other) => other.id === step.parent || other.within.includes(step.parent);
+    const last = step.parent ? this.steps.findLastIndex(isWithin) : -1;
+    this.steps.splice(last < 0 ? this.steps.length : last + 1, 0, step);
   }
 
   takeCall({ event, name, run_id: id, data, metadata = {} }) {
@@ -97,8 +104,11 @@ export class Run {
 
 function newStep(task, began, inside) {
   const path = [...inside.map((part) => part.split(":")[0]), task.name];
+  const within = inside.map((part) => part.split(":")[1]);
   return {
     id: task.id,
+    parent: within.at(-1),
+    within, // the ids of the steps that it is a part of
     name: task.name,
     node: path.join(":"),
     depth: inside.length,

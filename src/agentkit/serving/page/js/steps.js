@@ -26,11 +26,12 @@ export class Steps {
         this.places.delete(id);
       }
     }
-    for (const step of steps) {
+    for (const [index, step] of steps.entries()) {
       const version = `${step.state} ${step.calls.length} ${step.calls.filter((c) => c.reply).length}`;
       const known = this.places.get(step.id);
       if (known && known.step !== step) known.item.remove();
-      const place = known?.step === step ? known : this.place(list, step);
+      const place = known?.step === step ? known : this.place(step);
+      if (list.children[index] !== place.item) list.insertBefore(place.item, list.children[index] ?? null);
       if (place.version === version) continue;
       place.version = version;
       place.summary.replaceChildren(...summaryOf(step));
@@ -40,7 +41,7 @@ export class Steps {
     byId("totals").textContent = totalsOf(steps);
   }
 
-  place(list, step) {
+  place(step) {
     const body = element("div", { class: "body" });
     const summary = element("summary");
     const details = element("details", {}, summary, body);
@@ -49,7 +50,6 @@ export class Steps {
     });
     const item = element("li", { class: `step depth-${Math.min(step.depth, 3)}` }, details);
     item.dataset.node = step.node;
-    list.append(item);
     const place = { step, item, details, summary, body, version: "" };
     this.places.set(step.id, place);
     return place;
