@@ -154,6 +154,25 @@ async def test_a_connection_that_ends_without_an_answer_is_told_by_its_error():
     assert re.search(r"cannot be reached: \w.*\.$", reply.json()["detail"])
 
 
+async def test_a_stream_that_breaks_off_ends_with_an_event_that_says_so():
+    async def break_off(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
+        writer.write(head + b"transfer-encoding: chunked\r\n\r\n8\r\ndata: 1\n\r\n")
+        writer.close()
+
+    listening = await asyncio.start_server(break_off, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{_port(listening)}"
+    async with listening, opened(view_app(url)) as client:
+        reply = await client.get("/api/threads/1/stream")
+    begun, *_, last = reply.text.strip().split("\n\n")
+    assert begun == "data: 1"
+    event, data = last.strip().splitlines()
+    assert event == "event: error"
+    told = json.loads(data.removeprefix("data: "))["message"]
+    assert told.startswith(f"The server at {url} broke off: ")
+
+
 def _port(listening):
     return listening.sockets[0].getsockname()[1]
 

@@ -255,6 +255,21 @@ def test_a_call_of_a_tool_is_edited_once_its_arguments_can_be_read(show):
     answered(page, "Room 4 is booked for 11:00.")
 
 
+def test_who_approves_a_call_is_told_of_characters_that_are_not_seen(show):
+    page = show("desk")
+    ask(page, "Book room 3 at 10.")
+    page.get_by_role("heading", name="May book_room be called?").wait_for()
+    assert page.get_by_text("What you see may not be what runs").count() == 0
+    page.get_by_label("Why not").fill("No.")
+    page.get_by_role("button", name="Reject").click()
+    answered(page, "No.")
+    page.get_by_role("button", name="New").click()
+    ask(page, "Book room 3 at 10 slyly.")
+    told = page.locator(".approval .problem").filter(has_text="What you see may not be what runs")
+    told.wait_for()
+    assert told.inner_text().endswith("(U+202E, U+200B).")
+
+
 def test_a_call_that_is_rejected_is_not_made(show):
     page = show("desk")
     ask(page, "Book room 3 at 10.")

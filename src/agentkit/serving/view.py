@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote, urlsplit
@@ -122,11 +123,24 @@ async def _forwarded(request: Request, base: str) -> Response:
         told = f"The server at {base} cannot be reached: {str(error) or type(error).__name__}."
         return JSONResponse({"detail": told}, status_code=502)
     return StreamingResponse(
-        reply.aiter_bytes(),
+        _body_of(reply, base),
         status_code=reply.status_code,
         headers={name: reply.headers[name] for name in _RETURNED if name in reply.headers},
         background=BackgroundTask(reply.aclose),
     )
+
+
+async def _body_of(reply: httpx.Response, base: str) -> AsyncIterator[bytes]:
+    """The answer's body; a stream of events that breaks off ends with one that says so."""
+    try:
+        async for part in reply.aiter_bytes():
+            yield part
+    except httpx.HTTPError as error:
+        if not reply.headers.get("content-type", "").startswith("text/event-stream"):
+            raise
+        why = str(error) or type(error).__name__
+        told = json.dumps({"message": f"The server at {base} broke off: {why}."})
+        yield f"\n\nevent: error\ndata: {told}\n\n".encode()
 
 
 class _WithHeaders:

@@ -24,6 +24,7 @@ from agentkit.testing import HashEmbeddings, Reply, Script, ScriptedChatModel
 
 FOLDER = Path(os.environ["VIEWED_APP_FOLDER"])
 HOSTILE = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
+UNSEEN = "3\u202e4\u200b"
 LOANS = "Books may be kept for four weeks. Films and music are lent for one week."
 ROWS = 120
 
@@ -64,7 +65,8 @@ def booking(messages):
     """Books a room first, and then says what came of it."""
     if messages[-1].type == "tool":
         return f"{messages[-1].text} [1]"
-    return Reply(tool_calls=[{"name": "book_room", "args": {"room": "3", "hour": 10}}])
+    room = UNSEEN if "slyly" in messages[-1].text else "3"
+    return Reply(tool_calls=[{"name": "book_room", "args": {"room": room, "hour": 10}}])
 
 
 library = create_rag(

@@ -2,8 +2,18 @@
 
 const JSON_TYPE = { "content-type": "application/json" };
 
+/** The view's answer, or an error that says that there is none. */
+async function fetched(path, options) {
+  try {
+    return await fetch(`/api/${path}`, options);
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Error("The view cannot be reached. Does agentkit view still run?");
+  }
+}
+
 export async function call(method, path, body) {
-  const reply = await fetch(`/api/${path}`, {
+  const reply = await fetched(path, {
     method,
     headers: body === undefined ? {} : JSON_TYPE,
     body: body === undefined ? undefined : JSON.stringify(body),
@@ -14,7 +24,7 @@ export async function call(method, path, body) {
 
 /** Starts a run, and yields its events as {event, data}. */
 export async function* stream(path, body, signal) {
-  const reply = await fetch(`/api/${path}`, {
+  const reply = await fetched(path, {
     method: "POST",
     headers: JSON_TYPE,
     body: JSON.stringify(body),
@@ -44,7 +54,12 @@ function parsed(block) {
     if (field === "event") event = value;
     else if (field === "data") data.push(value);
   }
-  return data.length ? { event, data: JSON.parse(data.join("\n")) } : null;
+  if (!data.length) return null;
+  try {
+    return { event, data: JSON.parse(data.join("\n")) };
+  } catch {
+    return null; // half an event, of a stream that broke off
+  }
 }
 
 async function problem(reply) {

@@ -33,7 +33,10 @@ function queryAsked({ queries = [], problem }, onAnswer) {
   return [
     element("h3", {}, queries.length > 1 ? "May these queries run?" : "May this query run?"),
     problem ? element("p", { class: "problem" }, problem) : null,
-    ...queries.slice(1).map((other) => element("pre", { class: "query" }, other)),
+    ...queries.slice(1).flatMap((other) => [
+      unseenTold(other),
+      element("pre", { class: "query" }, other),
+    ]),
     choices({
       text: query,
       label: "Query",
@@ -97,6 +100,17 @@ function anythingAsked(value, onAnswer) {
   ];
 }
 
+// characters that are not seen, or that change the order in which others are
+const UNSEEN = /[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]/g;
+
+function unseenTold(text) {
+  const codes = [...new Set(text.match(UNSEEN))].map(
+    (each) => `U+${each.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`,
+  );
+  const told = `What you see may not be what runs: this holds characters that are not seen, or that change the order of others (${codes.join(", ")}).`;
+  return codes.length ? element("p", { class: "problem" }, told) : null;
+}
+
 function choices({ text, label, parse = (given) => given, onApprove, onEdit, onReject }) {
   const field = element("textarea", { rows: Math.min(12, text.split("\n").length + 1), class: "code" });
   field.value = text;
@@ -118,6 +132,7 @@ function choices({ text, label, parse = (given) => given, onApprove, onEdit, onR
   return element(
     "div",
     {},
+    unseenTold(text),
     element("label", {}, `${label} – change it to run it otherwise`, field),
     problem,
     element("label", {}, "Why not, if you reject it", reason),
