@@ -1,6 +1,7 @@
 """What the guides take from the code: all of it, and as it is."""
 
 import re
+import tomllib
 
 import pytest
 
@@ -13,7 +14,7 @@ from agentkit.graphs.tool_agent import ToolAgentContext
 from agentkit.prompts import Prompt
 from docs._ext.generated import options_table, prompt_text, prompt_title
 from docs._ext.graphs import GRAPHS
-from tests.support.pages import DOCS
+from tests.support.pages import DOCS, ROOT
 
 CONTEXTS = [RagContext, QueryContext, ToolAgentContext, MemoryChatContext, RouterContext]
 GUIDES = "".join(page.read_text(encoding="utf-8") for page in (DOCS / "guides").glob("*.md"))
@@ -67,3 +68,11 @@ def test_a_prompt_is_shown_as_it_is_and_never_as_markup():
     prompt = Prompt("a.<b>", "Mind *this* <tag>, [1] and `code*`.", {"x": str}, str)
     assert prompt_title(prompt) == "<code>a.&lt;b&gt;</code>: <code>x</code> → text"
     assert prompt_text(prompt) == r"Mind \*this\* \<tag\>, \[1\] and `code*`."
+
+
+def test_every_extra_is_in_the_table_of_the_first_page():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    page = (DOCS / "start.md").read_text(encoding="utf-8")
+    table = "".join(line for line in page.splitlines() if line.startswith("| `"))
+    told = set(re.findall(r"`([a-z0-9]+)`", table))
+    assert set(project["optional-dependencies"]) == told

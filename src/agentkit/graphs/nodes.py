@@ -191,7 +191,10 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 RETRY = RetryPolicy(initial_interval=0.5, max_attempts=3, retry_on=is_transient)
-"""The default retry policy: transient errors, twice more, waiting half a second and one."""
+"""The default retry policy: transient errors, twice more, after half a second and one.
+
+LangGraph adds up to a second to each, by chance, so that many do not come again at once.
+"""
 
 
 def cache_policy(graph: str, ttl: int | None) -> CachePolicy[Any]:
