@@ -577,6 +577,9 @@ def test_on_a_narrow_window_one_part_is_shown_at_a_time(show):
     assert not page.locator("#details").is_visible()
     ask(page, QUESTION)
     answered(page, "four weeks")
+    ask(page, "What is rude?")  # its document has a source of one long word
+    page.locator("#turns .source").get_by_text("javascript:").wait_for()
+    assert page.locator("#turns").evaluate("it => it.scrollWidth <= it.clientWidth")
     parts.get_by_role("button", name="Details").click()
     assert node(page, "answer").is_visible()
     assert not page.locator("#chat").is_visible()

@@ -39,7 +39,7 @@ def documents():
     rude = Document(
         id="rude",
         page_content=HOSTILE,
-        metadata={"title": HOSTILE, "source": "javascript:alert(1)"},
+        metadata={"title": HOSTILE, "source": f"javascript:alert(1)//{'x' * 400}"},
     )
     store.add_documents([rules, rude])
     return store
