@@ -97,12 +97,14 @@ async def test_a_graph_shows_its_input_and_a_form_for_its_context(client, graph)
 
 
 @pytest.mark.parametrize("graph", [*GRAPHS, *QUERIES, AGENT, CHAT, ROUTER])
-async def test_every_step_is_described_and_every_prompt_is_edited_in_place(client, graph):
+async def test_question_and_steps_are_described_and_every_prompt_is_edited_in_place(client, graph):
     drawn = await client.assistants.get_graph(graph, xray=True)
     steps = [node for node in drawn["nodes"] if not node["id"].endswith("__")]
     assert all(step["metadata"]["description"] for step in steps)
     assistant = (await client.assistants.search(graph_id=graph))[0]
-    form = (await client.assistants.get_schemas(assistant["assistant_id"]))["context_schema"]
+    schemas = await client.assistants.get_schemas(assistant["assistant_id"])
+    assert schemas["input_schema"]["properties"]["question"]["description"]
+    form = schemas["context_schema"]
     assert all(field["title"] and field["description"] for field in form["properties"].values())
     prompts = {
         name: field["default"]

@@ -37,7 +37,15 @@ from agentkit.errors import ConfigurationError, InvalidInputError, PromptOutputE
 from agentkit.events import StepFailed, emit, tell_failure
 from agentkit.graphs.context import GraphContext
 from agentkit.graphs.nodes import RETRY, Edge, Node, NodeFunction, describe, extend
-from agentkit.graphs.questions import NO_ANSWER, STANDALONE, new_messages, read_input, transcript
+from agentkit.graphs.questions import (
+    MESSAGES_FIELD,
+    NO_ANSWER,
+    STANDALONE,
+    AskedQuestion,
+    new_messages,
+    read_input,
+    transcript,
+)
 from agentkit.memory.conversation import ConversationGraph, unsaved
 from agentkit.memory.counting import (
     TokenCounter,
@@ -164,8 +172,8 @@ class MemoryChatDefaults(TypedDict, total=False):
 class MemoryChatInput(TypedDict, total=False):
     """A message, or messages that end with one."""
 
-    question: str
-    messages: Annotated[list[AnyMessage], add_messages]
+    question: AskedQuestion
+    messages: Annotated[list[AnyMessage], MESSAGES_FIELD, add_messages]
 
 
 class MemoryChatOutput(TypedDict, total=False):

@@ -47,7 +47,13 @@ from agentkit.graphs.nodes import (
     extend,
     gone_without,
 )
-from agentkit.graphs.questions import new_messages, read_input, stand_alone
+from agentkit.graphs.questions import (
+    AskedMessages,
+    AskedQuestion,
+    new_messages,
+    read_input,
+    stand_alone,
+)
 from agentkit.models import most_choices
 from agentkit.prompts import Prompt
 
@@ -149,8 +155,8 @@ class Attempt(TypedDict):
 class QueryInput(TypedDict, total=False):
     """A question, or the messages of a conversation that ends with one."""
 
-    question: str
-    messages: list[AnyMessage]
+    question: AskedQuestion
+    messages: AskedMessages
 
 
 class QueryOutput(TypedDict, total=False):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 from uuid import uuid4
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
+from pydantic import Field
 
 from agentkit.errors import InvalidInputError
 from agentkit.prompts import Prompt
@@ -22,6 +23,15 @@ STANDALONE = Prompt(
     str,
 )
 
+
+QUESTION_FIELD = Field(description="What is asked, in words.")
+MESSAGES_FIELD = Field(description="In place of a question, a conversation that ends with one.")
+
+AskedQuestion = Annotated[str, QUESTION_FIELD]
+"""A graph's `question`, as a form describes it."""
+
+AskedMessages = Annotated[list[AnyMessage], MESSAGES_FIELD]
+"""A graph's `messages`, as a form describes them."""
 
 NO_ANSWER = "The model gave no answer."
 """The answer where a model replies with no text."""

@@ -35,7 +35,14 @@ from agentkit.graphs.nodes import (
     extend,
     gone_without,
 )
-from agentkit.graphs.questions import STANDALONE, new_messages, read_input, stand_alone
+from agentkit.graphs.questions import (
+    STANDALONE,
+    AskedMessages,
+    AskedQuestion,
+    new_messages,
+    read_input,
+    stand_alone,
+)
 from agentkit.models import most_choices
 from agentkit.prompts import PromptOverrides
 from agentkit.retrieval.answering import (
@@ -129,8 +136,8 @@ class PartialAnswer(TypedDict):
 class RagInput(TypedDict, total=False):
     """A question, or the messages of a conversation that ends with one."""
 
-    question: str
-    messages: list[AnyMessage]
+    question: AskedQuestion
+    messages: AskedMessages
 
 
 class RagOutput(TypedDict, total=False):

@@ -39,7 +39,14 @@ from agentkit.graphs.nodes import (
     extend,
     gone_without,
 )
-from agentkit.graphs.questions import STANDALONE, new_messages, read_input, stand_alone
+from agentkit.graphs.questions import (
+    STANDALONE,
+    AskedMessages,
+    AskedQuestion,
+    new_messages,
+    read_input,
+    stand_alone,
+)
 from agentkit.graphs.routes import (
     NONE,
     Route,
@@ -133,8 +140,8 @@ class Part(TypedDict):
 class RouterInput(TypedDict, total=False):
     """A question, or the messages of a conversation that ends with one."""
 
-    question: str
-    messages: list[AnyMessage]
+    question: AskedQuestion
+    messages: AskedMessages
 
 
 class RouterOutput(TypedDict, total=False):

@@ -46,7 +46,7 @@ from agentkit.errors import ConfigurationError
 from agentkit.events import ToolCallRecord
 from agentkit.graphs.context import GraphContext
 from agentkit.graphs.nodes import describe, drawable
-from agentkit.graphs.questions import NO_ANSWER, new_messages, read_input
+from agentkit.graphs.questions import NO_ANSWER, QUESTION_FIELD, new_messages, read_input
 from agentkit.middleware.fences import bare, number_of
 from agentkit.middleware.limits import AnswerWithinLimits, LimitsState
 from agentkit.middleware.long_conversations import LongConversations
@@ -132,7 +132,7 @@ class ToolCitation(TypedDict):
 class ToolAgentState(ToolResultsState, ApprovalState, LimitsState):
     """What flows: a question or messages in, an answer out."""
 
-    question: NotRequired[Annotated[str | None, OmitFromOutput]]
+    question: NotRequired[Annotated[str | None, QUESTION_FIELD, OmitFromOutput]]
     answer: NotRequired[Annotated[str, OmitFromInput]]
     citations: NotRequired[Annotated[list[ToolCitation], OmitFromInput]]
 
