@@ -17,6 +17,7 @@ import agentkit
 from agentkit import Index
 from agentkit.cli import app
 from agentkit.diagnosis import diagnose
+from agentkit.errors import ConfigurationError, DatabaseError
 from agentkit.local import weights
 from agentkit.testing import ModelServer, Reply, Script
 from tests.support.mcp_servers import PROGRAM
@@ -62,10 +63,21 @@ def run(*words):
     return CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
 
 
-def command(*words):
+def command(*words, **environment):
     """The real command, in a process of its own."""
     program = Path(sys.executable).parent / "agentkit"
-    return subprocess.run([program, *map(str, words)], capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [program, *map(str, words)],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def run_failing(*words):
+    """The kind of error that a command raises."""
+    return type(CliRunner().invoke(app, [str(word) for word in words]).exception)
 
 
 def test_files_are_ingested_and_a_second_run_finds_them_unchanged(workspace):
@@ -85,6 +97,14 @@ def test_ingesting_nothing_readable_fails(workspace):
     done = run("ingest", "junk.txt", "--index", "index")
     assert done.exit_code == 1
     assert "Skipped junk.txt" in done.stderr
+
+
+def test_a_broken_file_is_told_once(workspace):
+    (workspace / "broken.pdf").write_bytes(b"no pdf")
+    done = command("ingest", "broken.pdf", "--index", "index")
+    assert done.returncode == 1
+    assert "Skipped broken.pdf: it cannot be read as PDF" in done.stderr
+    assert "WARNING" not in done.stderr
 
 
 def test_an_answer_is_printed_with_its_progress_and_its_sources(workspace, index, served):
@@ -125,14 +145,70 @@ def test_every_graph_can_be_asked_with_the_embedded_model(workspace, index, grap
         (["ask", QUESTION, "--index", "nowhere"], "There is no index at"),
         (["ask", " ", "--index", "INDEX", "--model", "local"], "The question is empty"),
         (["ask", QUESTION, "--index", "INDEX", "--model", "nowhere:x"], "cannot be made"),
-        (["ask", QUESTION, "--index", "INDEX", "--k", "0"], "k"),
+        (["ask", QUESTION, "--index", "INDEX", "--model", "gtp"], "'gtp' cannot be made"),
+        (["ask", QUESTION, "--index", "INDEX", "--embeddings", "x"], "It names no provider"),
+        (["ask", QUESTION, "--index", "INDEX", "--embeddings", "no:x"], "'no:x' cannot be made"),
+        (["ask", QUESTION, "--index", "INDEX", "--k", "0"], "k: Input should be greater"),
+        (["ask", QUESTION, "--index", "pyproject.toml"], "it is a file"),
+        (["chat", "--json"], "give a message"),
     ],
 )
-def test_an_error_is_told_without_a_traceback(workspace, index, words, told):
+def test_an_error_is_one_line_without_a_traceback(workspace, index, words, told):
+    (workspace / "pyproject.toml").touch()
     done = command(*(index if word == "INDEX" else word for word in words))
     assert done.returncode == 1
     assert told in done.stderr
-    assert "Traceback" not in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+
+
+def test_asking_without_an_index_leaves_no_folder(workspace):
+    assert run_failing("ask", QUESTION, "--index", "a/nowhere") == ConfigurationError
+    assert list(workspace.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["ask", QUESTION, "--quiet", "--index", "INDEX"], "cannot be reached: "),
+        (["chat", "Hello."], "cannot be reached: "),
+    ],
+)
+def test_a_model_that_is_not_reached_is_named_with_what_to_do(workspace, index, words, told):
+    with ModelServer(Script()) as server:
+        address = server.base_url
+    done = command(
+        *(index if word == "INDEX" else word for word in words),
+        AGENTKIT_MODEL="openai:scripted",
+        OPENAI_BASE_URL=address,
+        OPENAI_API_KEY="none",
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"Error: {address}/chat/completions {told}")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_server_that_refuses_the_key_is_told_with_what_to_do(workspace, index):
+    with ModelServer(Script(), api_key="secret") as server:
+        done = command(
+            *("ask", QUESTION, "--index", index, "--quiet", "--model", "openai:scripted"),
+            OPENAI_BASE_URL=server.base_url,
+            OPENAI_API_KEY="wrong",
+        )
+    assert done.returncode == 1
+    assert "A server answered with status 401" in done.stderr
+    assert "Check its key." in done.stderr
+    assert "did not expect" not in done.stderr
+
+
+def test_an_answer_is_not_lost_where_the_terminal_cannot_show_it(workspace, index, served):
+    served(Script().when("Answer the question", reply="Für vier Wochen [1]."))
+    ask = ("ask", QUESTION, "--index", index, "--quiet")
+    shown = command(*ask, PYTHONIOENCODING="ascii")
+    assert shown.returncode == 0
+    assert "F\\xfcr vier Wochen [1]." in shown.stdout
+    printed = command(*ask, "--json", PYTHONIOENCODING="ascii")
+    assert json.loads(printed.stdout)["answer"] == "Für vier Wochen [1]."
 
 
 @pytest.mark.parametrize(
@@ -210,6 +286,16 @@ def test_the_graphs_are_listed():
         assert each["summary"]
 
 
+def test_the_graphs_are_listed_without_any_extra(workspace):
+    extras = ("lancedb", "numpy", "rapidfuzz", "sqlalchemy", "sqlglot", "ladybug", "aiosqlite")
+    hidden = f"import sys\nsys.modules.update(dict.fromkeys({extras}))\n"
+    (workspace / "sitecustomize.py").write_text(hidden)
+    searched = [str(workspace), os.environ.get("PYTHONPATH", "")]
+    done = command("graphs", "--json", PYTHONPATH=os.pathsep.join(searched))
+    assert done.stderr == ""
+    assert len(json.loads(done.stdout)) == 8
+
+
 def test_the_installed_weights_are_said_to_be_right():
     done = run("local", "install")
     assert "installed and right" in done.stdout
@@ -259,6 +345,23 @@ def test_the_doctor_names_the_fix_of_everything_that_is_missing(monkeypatch):
         assert advised[f"extra {extra}"] == f"pip install 'agentkit-graphs[{extra}]'"
     assert all(advised.values())
     assert "agentkit local install" in advised.values()
+
+
+def test_the_doctor_finds_that_the_embedded_models_lack_their_engine(monkeypatch):
+    monkeypatch.setattr("agentkit.diagnosis._is_installed", lambda name: name != "xllamacpp")
+    wrong = {each.subject: each for each in diagnose({}) if each.state == "bad"}
+    assert wrong["chat model local"].found == "the default; without xllamacpp"
+    assert wrong["chat model local"].advice == "pip install 'agentkit-graphs[local]'"
+
+
+def test_what_the_doctor_advises_can_be_copied(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("agentkit.diagnosis._is_installed", lambda name: False)
+    told = run("doctor").stdout
+    for extra in set(metadata("agentkit-graphs").get_all("Provides-Extra")) - {"all"}:
+        assert f"'agentkit-graphs[{extra}]'" in told
+    assert "extra all" not in told
+    assert "…" not in told
 
 
 def test_the_doctor_s_status_says_whether_something_is_wrong(monkeypatch):
@@ -324,6 +427,16 @@ def test_the_embedded_model_is_wired_to_databases_too(monkeypatch):
     done = run("sql", SHOP, HOW_MANY)
     assert done.exit_code == 0
     assert done.stdout.strip()
+
+
+def test_a_glossary_that_is_not_utf8_is_told(shop, tmp_path):
+    (tmp_path / "terms.txt").write_bytes("Umsätze".encode("latin-1"))
+    words = ("sql", SHOP, HOW_MANY, "--glossary", tmp_path / "terms.txt")
+    assert run_failing(*words) == ConfigurationError
+
+
+def test_a_database_of_which_nothing_may_be_read_is_told(shop):
+    assert run_failing("sql", SHOP, HOW_MANY, "--include", "nothing") == DatabaseError
 
 
 def test_a_glossary_and_private_columns_are_heeded(shop, tmp_path):
@@ -477,11 +590,28 @@ def test_an_agent_that_cannot_be_made_is_told_without_a_traceback(options, told,
     assert "Traceback" not in done.stderr
 
 
-def test_a_file_of_servers_that_is_none_is_told(workspace):
-    (workspace / "mcp.json").write_text("[]")
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("[]", "No MCP servers can be read from mcp.json"),
+        ('{"mcpServers": 3}', "No MCP servers can be read from mcp.json"),
+        ('{"mcpServers": {"a": 3}}', "The MCP server 'a' is a URL"),
+    ],
+)
+def test_a_file_of_servers_that_is_none_is_told(content, told, workspace):
+    (workspace / "mcp.json").write_text(content)
     done = command("agent", TASK, "--tools", "", "--mcp", "mcp.json")
     assert done.returncode == 1
-    assert "No MCP servers can be read from mcp.json" in done.stderr
+    assert told in done.stderr
+    assert "did not expect" not in done.stderr
+
+
+@pytest.mark.parametrize("words", [["view"], ["mcp", "--http"]])
+@pytest.mark.parametrize("port", [-1, 65_536])
+def test_a_port_that_there_is_not_is_refused(words, port):
+    done = run(*words, "--port", port)
+    assert done.exit_code == 2
+    assert "--port" in done.stderr
 
 
 # -- the chat --------------------------------------------------------------------------------------

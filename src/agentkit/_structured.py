@@ -82,7 +82,7 @@ class StructuredCall:
         try:
             return self.output.model_validate(content), ""
         except ValidationError as error:
-            return raw, shortened(_told(error), _TOLD_CHARACTERS)
+            return raw, shortened(told_problems(error), _TOLD_CHARACTERS)
 
     async def _reply(self, messages: list[BaseMessage]) -> tuple[str, Any]:
         """The reply's text and its content; None when it holds no object."""
@@ -162,7 +162,7 @@ def _json_object(text: str) -> Any:
         return None
 
 
-def _told(error: ValidationError) -> str:
+def told_problems(error: ValidationError) -> str:
     """What pydantic found, a sentence a problem and without its web addresses."""
     return " ".join(
         f"{'.'.join(str(part) for part in problem['loc']) or 'The object'}: {problem['msg']}."

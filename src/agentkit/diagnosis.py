@@ -6,7 +6,7 @@ import importlib.metadata
 import importlib.util
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -18,6 +18,8 @@ from agentkit.models import EMBEDDINGS_VARIABLE, LOCAL, MODEL_VARIABLE, chat_mod
 State: TypeAlias = Literal["good", "optional", "bad"]
 
 DISTRIBUTION = "agentkit-graphs"
+
+_TOGETHER = "all"
 
 _SECONDS = 3.0
 _KEYS = {
@@ -77,9 +79,8 @@ def _python() -> Finding:
 
 def _extras() -> Iterator[Finding]:
     for extra, requirements in _requirements_by_extra().items():
-        missing = [name for name in requirements if not _is_installed(name)]
-        if missing:
-            advice = f"pip install '{DISTRIBUTION}[{extra}]'"
+        if missing := _missing(requirements):
+            advice = _install_command(extra)
             yield Finding("optional", f"extra {extra}", f"without {', '.join(missing)}", advice)
         else:
             found = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in requirements)
@@ -92,9 +93,17 @@ def _requirements_by_extra() -> dict[str, list[str]]:
     for requirement in importlib.metadata.requires(DISTRIBUTION) or []:
         name = re.match(r"[\w.-]+", requirement)
         extra = re.search(r"extra == ['\"]([\w-]+)['\"]", requirement)
-        if name and extra and name.group() != DISTRIBUTION:
+        if name and extra and name.group() != DISTRIBUTION and extra.group(1) != _TOGETHER:
             extras.setdefault(extra.group(1), []).append(name.group())
     return extras
+
+
+def _missing(requirements: Iterable[str]) -> list[str]:
+    return [name for name in requirements if not _is_installed(name)]
+
+
+def _install_command(extra: str) -> str:
+    return f"pip install '{DISTRIBUTION}[{extra}]'"
 
 
 def _is_installed(distribution: str) -> bool:
@@ -124,6 +133,10 @@ def _configured(kind: str, spec: str, variable: str, environment: Mapping[str, s
     where = f"from {variable}" if environment.get(variable) else "the default"
     if (key := _missing_key(spec, environment)) is not None:
         return Finding("bad", subject, f"{where}; {key} is not set", f"export {key}=…")
+    if spec == LOCAL and (missing := _missing(_requirements_by_extra()[LOCAL])):
+        return Finding(
+            "bad", subject, f"{where}; without {', '.join(missing)}", _install_command(LOCAL)
+        )
     try:
         chat_model(spec) if kind == "chat model" else embeddings(spec)
     except AgentkitError as error:

@@ -139,8 +139,9 @@ def _make(
             raise MissingExtraError(f"The {kind} {spec!r}", "openai") from error
         raise ConfigurationError(f"The {kind} {spec!r} cannot be loaded: {error}") from error
     except Exception as error:
+        told = " ".join(str(error).partition("\nSupported providers")[0].split())
         raise ConfigurationError(
-            f"The {kind} {spec!r} cannot be made: {error} "
+            f"The {kind} {spec!r} cannot be made: {told} "
             "(A spec is 'local' or 'provider:model', such as 'openai:gpt-5-mini'.)"
         ) from error
 
@@ -169,6 +170,8 @@ def _provider_chat_model(spec: str, **options: Any) -> BaseChatModel:
 def _provider_embeddings(spec: str, **options: Any) -> Embeddings:
     from langchain.embeddings import init_embeddings
 
+    if ":" not in spec and "provider" not in options:
+        raise ValueError("It names no provider.")
     if _OPENAI_PROVIDERS & {spec.partition(":")[0], options.get("provider")}:
         # else the texts are split by tables fetched from the network, into token ids that other
         # servers do not take

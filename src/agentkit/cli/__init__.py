@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import Annotated
@@ -22,7 +23,7 @@ from agentkit.cli import (
     view,
 )
 from agentkit.cli.console import out, print_error
-from agentkit.errors import AgentkitError
+from agentkit.cli.failures import is_expected, told
 
 _DEBUG = "AGENTKIT_DEBUG"
 _ASK, _SERVE, _TUNE, _SET_UP = "Ask", "Serve", "Tune", "Set up"
@@ -87,6 +88,9 @@ def _common(
 
 def main() -> None:
     """Run the command; an error is told in a sentence, without a traceback unless asked for."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # a terminal that cannot show a character is no reason to lose the answer
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app()
     except Exception as error:
@@ -97,9 +101,9 @@ def main() -> None:
 
 
 def _told(error: Exception) -> str:
-    if isinstance(error, AgentkitError):
-        return str(error)
+    if is_expected(error):
+        return told(error)
     return (
-        f"{type(error).__name__}: {error}\n"
+        f"{told(error)}\n"
         "agentkit did not expect this; agentkit --debug with the same words shows where it arose."
     )

@@ -23,6 +23,7 @@ from agentkit.cli.console import (
     follow_to_end,
     no_event,
     out,
+    print_json,
 )
 from agentkit.cli.documents import DEFAULT_INDEX, IndexOption
 from agentkit.errors import ConfigurationError
@@ -85,7 +86,7 @@ def agent(
     )
     if as_json:
         kept = {key: result[key] for key in _KEPT}
-        out.print_json(json.dumps(kept, ensure_ascii=False, default=str))
+        print_json(kept)
     else:
         _print(result)
 
@@ -132,8 +133,8 @@ def _from_servers(file: Path | None) -> Sequence[BaseTool]:
 
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-        servers = content.get("mcpServers", content)
-    except (OSError, ValueError, AttributeError) as error:
+        servers = dict(content.get("mcpServers", content))
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise ConfigurationError(f"No MCP servers can be read from {file}: {error}") from error
     return mcp_tools(servers)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -26,8 +25,10 @@ from agentkit.cli.console import (
     no_event,
     out,
     print_error,
+    print_json,
 )
-from agentkit.errors import AgentkitError
+from agentkit.cli.failures import told
+from agentkit.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -83,10 +84,12 @@ def chat(
                 await session.talk()
             elif as_json:
                 result = await session.ask(message, show=False)
-                out.print_json(json.dumps(_plain(result), ensure_ascii=False, default=str))
+                print_json(_plain(result))
             else:
                 await session.ask(message)
 
+    if as_json and message is None:
+        raise ConfigurationError("A conversation is not printed as JSON: give a message with it.")
     run_sync(run)
 
 
@@ -116,8 +119,7 @@ class _Session:
             try:
                 await (self.command(line) if line.startswith("/") else self.ask(line))
             except Exception as error:  # noqa: BLE001 - a model that is down ends no conversation
-                kind = "" if isinstance(error, AgentkitError) else f"{type(error).__name__}: "
-                print_error(f"{kind}{error}")
+                print_error(told(error))
 
     async def ask(self, message: str, *, show: bool = True) -> dict[str, Any]:
         """Send a message and print the reply, with what it cites."""

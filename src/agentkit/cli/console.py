@@ -104,6 +104,12 @@ def common_event(event: Mapping[str, Any]) -> str | None:
     return str(event["message"]) if event["type"] == "notice" else None
 
 
+def print_json(value: Any) -> None:
+    """Print a value as JSON; escaped where the output's encoding does not hold all characters."""
+    is_unicode = (getattr(out.file, "encoding", None) or "utf-8").lower().startswith("utf")
+    out.print_json(data=value, default=str, ensure_ascii=not is_unicode)
+
+
 def print_error(message: str) -> None:
     """Say what went wrong."""
     err.print(f"[red]Error:[/] {escape(message)}")

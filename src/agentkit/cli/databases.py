@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,7 +24,9 @@ from agentkit.cli.console import (
     no_event,
     out,
     print_failures,
+    print_json,
 )
+from agentkit.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from agentkit.graphs.querying import QueryGraph
@@ -147,12 +148,21 @@ def _options(glossary: Path | None, *, approve: bool, rows: int, timeout: float)
     from langgraph.checkpoint.memory import InMemorySaver
 
     return {
-        "glossary": glossary.read_text(encoding="utf-8") if glossary else "",
+        "glossary": _text_of(glossary) if glossary else "",
         "approve": "always" if approve else "never",
         "checkpointer": InMemorySaver(),
         "max_rows": rows,
         "timeout": timeout,
     }
+
+
+def _text_of(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            f"{file} cannot be read: {error}. A glossary is a text file in UTF-8."
+        ) from error
 
 
 def _ask(graph: QueryGraph, question: str, *, language: str, as_json: bool, quiet: bool) -> None:
@@ -163,7 +173,7 @@ def _ask(graph: QueryGraph, question: str, *, language: str, as_json: bool, quie
     )
     if as_json:
         kept = {key: result[key] for key in _KEPT}
-        out.print_json(json.dumps(kept, ensure_ascii=False, default=str))
+        print_json(kept)
     else:
         _print_result(result, language=language)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -22,6 +22,7 @@ from agentkit.cli.console import (
     no_event,
     out,
     print_failures,
+    print_json,
 )
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ def ingest(
     """Read files into an index: adds what is new or changed, removes what is gone."""
     from agentkit.retrieval.ingestion import ingest as ingest_files
 
+    # the report says what cannot be read and why; pypdf logs each of its attempts besides
+    logging.getLogger("pypdf").setLevel(logging.CRITICAL)
     opened = _open_index(index, embeddings, create=True)
     with _progress_bar() as show:
         report = ingest_files(
@@ -96,7 +99,7 @@ def ask(
     on_event = no_event if quiet else _told
     result = run_sync(lambda: follow(answering, given, show=not as_json, on_event=on_event))
     if as_json:
-        out.print_json(json.dumps(_as_json(result), ensure_ascii=False))
+        print_json(_as_json(result))
         return
     _print_sources(result)
 

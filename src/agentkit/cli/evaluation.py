@@ -12,7 +12,7 @@ import typer
 from rich.markup import escape
 from typing_extensions import Unpack
 
-from agentkit.cli.console import JsonOption, QuietOption, err, out
+from agentkit.cli.console import JsonOption, QuietOption, err, out, print_json
 from agentkit.cli.loading import (
     check_writable,
     import_from_here,
@@ -224,7 +224,7 @@ def ablate(
         found.save_html(html)
     if as_json:
         told = {"name": found.name, "stopped": found.stopped, **found.figures}
-        out.print_json(json.dumps(told, ensure_ascii=False))
+        print_json(told)
     else:
         out.print(found)
 
@@ -277,7 +277,7 @@ def _print(report: Report, before: Report | None, *, as_json: bool) -> None:
         }
         if comparison is not None:
             told["comparison"] = comparison.figures
-        out.print_json(json.dumps(told, ensure_ascii=False))
+        print_json(told)
         return
     out.print(report)
     if comparison is not None:

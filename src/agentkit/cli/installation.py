@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
-from agentkit.cli.console import JsonOption, out
+from agentkit.cli.console import JsonOption, out, print_json
 
 if TYPE_CHECKING:
     from agentkit.diagnosis import Finding
@@ -35,12 +34,18 @@ def graphs(*, as_json: JsonOption = False) -> None:
     summaries = {name: _first_line(getattr(agentkit, name)) for name in names}
     if as_json:
         listed = [{"factory": f"agentkit.{name}", "summary": summaries[name]} for name in names]
-        out.print_json(json.dumps(listed, ensure_ascii=False))
+        print_json(listed)
         return
-    table = Table("graph", "factory", "what it does", box=None, header_style="bold")
+    table = _table("graph", "factory", "what it does")
     for name, summary in summaries.items():
         table.add_row(name.removeprefix("create_"), f"agentkit.{name}", escape(summary))
     out.print(table)
+
+
+def _table(*names: str) -> Table:
+    """A table whose cells are broken where they are too long, and not cut off: for copying."""
+    columns = (Column(name, overflow="fold") for name in names)
+    return Table(*columns, box=None, header_style="bold")
 
 
 def _first_line(factory: object) -> str:
@@ -57,7 +62,7 @@ def doctor(*, as_json: JsonOption = False) -> None:
     findings = diagnose(os.environ)
     if as_json:
         listed = [dataclasses.asdict(finding) for finding in findings]
-        out.print_json(json.dumps(listed, ensure_ascii=False))
+        print_json(listed)
     else:
         _print(findings)
     if any(finding.state == "bad" for finding in findings):
@@ -65,7 +70,9 @@ def doctor(*, as_json: JsonOption = False) -> None:
 
 
 def _print(findings: Sequence[Finding]) -> None:
-    table = Table("", "what", "found", "what to do", box=None, header_style="bold")
+    table = _table("", "what", "found", "what to do")
+    commands = (word for finding in findings for word in finding.advice.split())
+    table.columns[-1].min_width = max(map(len, commands), default=0)
     marks = {"good": "[green]✓[/]", "optional": "[yellow]–[/]", "bad": "[red]✗[/]"}
     for finding in findings:
         table.add_row(

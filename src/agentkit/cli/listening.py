@@ -19,7 +19,9 @@ _SECONDS_TO_FINISH = 3
 """Seconds that open requests are given when the server is stopped."""
 
 HostOption = Annotated[str, typer.Option(help="The address to serve HTTP at.")]
-PortOption = Annotated[int, typer.Option(help="The port to serve HTTP at; 0 for a free one.")]
+PortOption = Annotated[
+    int, typer.Option(min=0, max=65_535, help="The port to serve HTTP at; 0 for a free one.")
+]
 AllowHostOption = Annotated[
     list[str] | None,
     typer.Option(help="A host name by which clients call the server; repeatable."),

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 
-from agentkit.cli.console import JsonOption, QuietOption, out
+from agentkit.cli.console import JsonOption, QuietOption, out, print_json
 from agentkit.cli.evaluation import (
     CallsOption,
     ConcurrencyOption,
@@ -125,7 +124,7 @@ def optimize(
     if saves:
         found.save(output)
     if as_json:
-        out.print_json(json.dumps(found.as_json(), ensure_ascii=False))
+        print_json(found.as_json())
         return
     out.print(escape(str(found)))
     unchanged = "The prompts stay as they are; --keep-unproven saves the found ones."

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from agentkit.cli.console import JsonOption, out
+from agentkit.cli.console import JsonOption, out, print_json
 from agentkit.cli.loading import named_graph
 from agentkit.errors import ConfigurationError
 
@@ -49,7 +49,7 @@ def show(
     if as_json:
         texts = {name: asdict(text) for name, text in shown.items()}
         told = {"tuning": tuning, "prompts": texts}
-        out.print_json(json.dumps(told, ensure_ascii=False, default=str))
+        print_json(told)
         return
     for name, value in (tuning or {}).items():
         if name != "fingerprints" and value:

@@ -13,11 +13,6 @@ from agentkit.databases.schema import AnySchema
 from agentkit.errors import DatabaseError, MissingExtraError, QueryError
 from agentkit.retrieval.words import folded_words
 
-try:
-    from rapidfuzz import fuzz, process
-except ImportError as missing:
-    raise MissingExtraError("Matching values", "sql") from missing
-
 _MOST_WORDS = 5
 _FUZZY_CHARS = 5
 _FUZZY_SCORE = 84.0
@@ -108,6 +103,10 @@ class ValueMatcher:
         column_seconds: float = 2.0,
         seconds: float = 5.0,
     ) -> None:
+        try:
+            import rapidfuzz  # noqa: F401 - an extra
+        except ImportError as error:
+            raise MissingExtraError("Matching values", "sql") from error
         self.schema = schema
         self._database = database
         self._max_values = max_values
@@ -133,6 +132,8 @@ class ValueMatcher:
 
     async def anearest(self, table: str, column: str, value: str, *, limit: int = 3) -> list[str]:
         """The values of a column that are most like another value, best first."""
+        from rapidfuzz import fuzz, process
+
         known = self._known.get((table, column)) or await self._column(table, column)
         near = process.extract(
             _folded(value),
@@ -204,6 +205,8 @@ def _matches(
     phrases: Mapping[str, str], values: Mapping[str, str]
 ) -> Iterator[tuple[str, str, float]]:
     """Phrase, folded value and score of what is equal or alike."""
+    from rapidfuzz import fuzz, process
+
     names = list(values)
     for folded, phrase in phrases.items():
         if folded in values:

@@ -16,6 +16,7 @@ from pydantic import (
     Field,
     GetJsonSchemaHandler,
     SkipValidation,
+    ValidationError,
     WithJsonSchema,
     create_model,
     model_validator,
@@ -24,6 +25,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from agentkit._recent import RecentlyMade
+from agentkit._structured import told_problems
 from agentkit.errors import ConfigurationError
 from agentkit.models import chat_model, spec_or_default
 from agentkit.prompts import Prompt, PromptOverrides, PromptSet
@@ -124,8 +126,8 @@ class GraphContext(BaseModel):
         overrides = PromptSet.of(defaults.get("prompts")).check(declared)
         try:
             checked = cls(**{**defaults, "prompts": overrides})
-        except ValueError as error:
-            raise ConfigurationError(str(error)) from error
+        except ValidationError as error:
+            raise ConfigurationError(told_problems(error)) from error
         fields: dict[str, Any] = {
             name: _with_default(cls, name, checked) for name in checked.model_fields_set
         }

@@ -163,8 +163,8 @@ def _without_error_handlers(drawn: DrawnGraph) -> DrawnGraph:
 
 def is_transient(error: BaseException) -> bool:
     """Whether the same call may well succeed when made again: a lost connection, a busy server."""
-    for cause in _causes(error):
-        status = _status_of(cause)
+    for cause in causes_of(error):
+        status = status_of(cause)
         if status is not None:
             return status in _TRY_AGAIN or status >= _SERVER_ERROR
         if isinstance(cause, ConnectionError | httpx.NetworkError | httpx.RemoteProtocolError):
@@ -172,7 +172,7 @@ def is_transient(error: BaseException) -> bool:
     return False
 
 
-def _status_of(error: BaseException) -> int | None:
+def status_of(error: BaseException) -> int | None:
     """The HTTP status, which some clients' errors have themselves and others' on the response."""
     for holder in (error, getattr(error, "response", None)):
         status = getattr(holder, "status_code", None)
@@ -181,7 +181,8 @@ def _status_of(error: BaseException) -> int | None:
     return None
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
+def causes_of(error: BaseException) -> Iterator[BaseException]:
+    """The error, and what it was raised from."""
     seen: list[BaseException] = []
     cause: BaseException | None = error
     while cause is not None and cause not in seen:

@@ -364,6 +364,11 @@ class QueryNodes:
         linked = await self.source.alink(
             state["searched"], max_tokens=min(most, _WEAK_TOKENS) if _is_weak(settings) else most
         )
+        if not linked:
+            raise DatabaseError(
+                "There is nothing to read: the database is empty, or `include` and `exclude` "
+                "leave nothing of it."
+            )
         emit({"type": "schema_linked", "tables": list(linked)})
         return {"linked": linked}
 

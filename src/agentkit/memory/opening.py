@@ -15,8 +15,16 @@ from agentkit.errors import MemoryStoreError, MissingExtraError
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
     from langgraph.store.base import BaseStore
+    from langgraph.store.base.batch import AsyncBatchedBaseStore
 
 _BUSY = 10.0  # seconds to wait for another process that writes
+
+
+async def _end(store: AsyncBatchedBaseStore) -> None:
+    """End the task that takes the store's calls, of which asyncio tells as destroyed otherwise."""
+    if (task := store._task) is not None:
+        task.cancel()
+        await asyncio.wait([task])
 
 
 @dataclass(frozen=True)
@@ -94,6 +102,7 @@ class open_memory:  # noqa: N801 - used as a function is
                     aiosqlite.connect(self._file, timeout=_BUSY, isolation_level=None)
                 )
                 checkpointer, store = AsyncSqliteSaver(conversations), AsyncSqliteStore(memories)
+                opening.push_async_callback(_end, store)
                 await checkpointer.setup()
                 await store.setup()
             except (OSError, sqlite3.Error) as error:

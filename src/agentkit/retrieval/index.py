@@ -166,15 +166,13 @@ class Index:
                 f"Full text knows the languages {', '.join(LANGUAGES)}; got {language!r}."
             )
         model = await asyncio.to_thread(embeddings_of, embeddings)
+        _check_folder(path, create=create)
         connection = await _connect(path, storage_options)
         try:
             table = await _open_table(connection)
             if table is None:
                 if not create:
-                    raise ConfigurationError(
-                        f"There is no index at {str(path)!r}. Create it by adding documents, with "
-                        "Index.open(path) or `agentkit ingest`."
-                    )
+                    raise _no_index(path)
                 table = await _create_table(connection, model, language or "English")
             settings = _settings_of(await table.schema(), path)
             _check(settings, identity_of(model), language, path)
@@ -543,6 +541,26 @@ class IndexRetriever(BaseRetriever):
 
     def _options(self, given: dict[str, Any]) -> dict[str, Any]:
         return {"k": self.k, "mode": self.mode, "where": self.where, **given}
+
+
+def _check_folder(path: str | Path, *, create: bool) -> None:
+    """See that a local path can be an index's; LanceDB would make the folder that it is to read."""
+    folder = Path(path)
+    if "://" in str(path) or folder.is_dir():
+        return
+    if folder.exists():
+        raise ConfigurationError(
+            f"No index can be opened at {str(path)!r}: it is a file, and an index is a folder."
+        )
+    if not create:
+        raise _no_index(path)
+
+
+def _no_index(path: str | Path) -> ConfigurationError:
+    return ConfigurationError(
+        f"There is no index at {str(path)!r}. Create it by adding documents, with "
+        "Index.open(path) or `agentkit ingest`."
+    )
 
 
 async def _connect(path: str | Path, storage_options: Mapping[str, str] | None) -> AsyncConnection:

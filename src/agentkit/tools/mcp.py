@@ -285,15 +285,19 @@ def _connection(name: str, server: MCPServer) -> Any:
     """A server as langchain_mcp_adapters describes it."""
     if isinstance(server, str):
         server = {"url": server}
-    told = dict(server)
+    told = dict(server) if isinstance(server, Mapping) else {}
     kind = told.pop("type", None)  # as several clients' configuration files call the transport
     if "command" in told:
         return {"transport": "stdio", "args": [], **told}
     if str(told.get("url", "")).startswith(("http://", "https://")):
         return {"transport": kind or "streamable_http", **told}
+    if isinstance(server, Mapping):
+        got = ", ".join(map(repr, server)) or "an empty mapping"
+    else:
+        got = shortened(repr(server), 80)
     raise ConfigurationError(
         f"The MCP server {name!r} is a URL that starts with http:// or https://, or a mapping with "
-        f"`url` or `command`; got {', '.join(map(repr, server)) or 'an empty mapping'}."
+        f"`url` or `command`; got {got}."
     )
 
 
