@@ -99,6 +99,16 @@ def test_ingesting_nothing_readable_fails(workspace):
     assert "Skipped junk.txt" in done.stderr
 
 
+def test_a_script_reads_what_was_ingested_as_json(workspace):
+    (workspace / "loans.md").write_text("Books may be kept for four weeks.")
+    (workspace / "junk.txt").write_bytes(bytes(range(32)) * 100)
+    done = run("ingest", "loans.md", "junk.txt", "--index", "index", "--json", "--quiet")
+    told = json.loads(done.stdout)
+    assert (told["added"], list(told["failed"]), told["chunks"]) == (["loans.md"], ["junk.txt"], 1)
+    assert done.stderr == ""
+    assert "index holds 1 chunk." in run("ingest", "loans.md", "--index", "index").stdout
+
+
 def test_a_broken_file_is_told_once(workspace):
     (workspace / "broken.pdf").write_bytes(b"no pdf")
     done = command("ingest", "broken.pdf", "--index", "index")

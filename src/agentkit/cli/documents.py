@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -56,6 +57,8 @@ def ingest(
     ] = None,
     chunk_tokens: Annotated[int, typer.Option(help="Tokens of a chunk at most.")] = 200,
     embeddings: EmbeddingsOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Read files into an index: adds what is new or changed, removes what is gone."""
     from agentkit.retrieval.ingestion import ingest as ingest_files
@@ -63,7 +66,7 @@ def ingest(
     # the report says what cannot be read and why; pypdf logs each of its attempts besides
     logging.getLogger("pypdf").setLevel(logging.CRITICAL)
     opened = _open_index(index, embeddings, create=True)
-    with _progress_bar() as show:
+    with _progress_bar(hidden=quiet) as show:
         report = ingest_files(
             list(paths),
             opened,
@@ -72,7 +75,10 @@ def ingest(
             chunk_tokens=chunk_tokens,
             progress=show,
         )
-    _print_report(report, opened, index)
+    if as_json:
+        print_json({**dataclasses.asdict(report), "chunks": opened.count()})
+    else:
+        _print_report(report, opened, index)
     read = report.added or report.updated or report.unchanged or report.removed
     if report.failed and not read:
         raise typer.Exit(1)
@@ -113,11 +119,15 @@ def _open_index(path: Path, embeddings: str | None, *, create: bool = False) -> 
 class _progress_bar:  # noqa: N801 - a context manager, used like a function
     """A bar over the files that are read."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, hidden: bool) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
         self._bar = Progress(
-            BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), console=err
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.description}"),
+            console=err,
+            disable=hidden,
         )
         self._task = self._bar.add_task("", total=None)
 
@@ -148,7 +158,9 @@ def _print_report(report: IngestReport, index: Index, path: Path) -> None:
         )
         if sources
     )
-    out.print(f"Files: {counts or 'none'}. {path} holds {index.count():,} chunks.")
+    chunks = index.count()
+    held = f"{chunks:,} chunk{'s' * (chunks != 1)}"
+    out.print(f"Files: {counts or 'none'}. {escape(str(path))} holds {held}.")
     for source, reason in report.failed.items():
         err.print(f"[yellow]Skipped[/] {escape(source)}: {escape(reason)}")
 
