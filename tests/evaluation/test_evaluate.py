@@ -403,6 +403,14 @@ def test_options_that_cannot_work_are_refused(options, told):
         evaluate(parity, QUESTIONS, right, **options)
 
 
+def test_a_context_that_every_run_would_refuse_is_refused_before_any_runs():
+    graph = create_rag(ScriptedChatModel(Script([])), InMemoryVectorStore(HashEmbeddings()))
+    told = "This is no context of the graph: k: Input should be greater than or equal to 1. "
+    with pytest.raises(ConfigurationError) as refused:
+        evaluate(graph, QUESTIONS, right, context={"k": 0, "nonsense": 1})
+    assert str(refused.value) == f"{told}nonsense: Extra inputs are not permitted."
+
+
 @pytest.mark.parametrize("graph", [None, 3, dict, StateGraph(State)])
 def test_what_cannot_be_run_is_refused(graph):
     with pytest.raises(ConfigurationError, match="What is evaluated is a graph"):

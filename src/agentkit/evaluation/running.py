@@ -16,8 +16,10 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.pregel import Pregel
 from langgraph.types import Overwrite
+from pydantic import BaseModel, ValidationError
 
 from agentkit._numbers import above_zero
+from agentkit._structured import told_problems
 from agentkit._text import shortened, well_formed
 from agentkit.errors import ConfigurationError
 from agentkit.evaluation.results import GraphRun, Step
@@ -48,7 +50,7 @@ class Subject:
         timeout: Seconds that a run may take; None for no limit.
 
     Raises:
-        ConfigurationError: When it is nothing that can be run, or no time.
+        ConfigurationError: When it is nothing that can be run, or the context or time is none.
     """
 
     def __init__(
@@ -62,8 +64,7 @@ class Subject:
         if timeout is not None:
             above_zero("timeout", timeout, unit="seconds")
         self._runnable = _as_runnable(graph)
-        if context is not None and not isinstance(self._runnable, Pregel):
-            raise ConfigurationError("context= is for a LangGraph graph; this is none.")
+        _check_context(self._runnable, context)
         self._context = context
         self._config = config
         self._timeout = timeout
@@ -247,6 +248,21 @@ def _as_mapping(output: Any) -> dict[str, Any]:
     if "answer" not in returned and "messages" in returned and (said := answer_of(returned)):
         returned["answer"] = said
     return returned
+
+
+def _check_context(runnable: Runnable[Any, Any], context: Any) -> None:
+    """Refuse beforehand what every run would refuse."""
+    if context is None:
+        return
+    if not isinstance(runnable, Pregel):
+        raise ConfigurationError("context= is for a LangGraph graph; this is none.")
+    schema = getattr(runnable, "context_schema", None)
+    if isinstance(context, dict) and isinstance(schema, type) and issubclass(schema, BaseModel):
+        try:
+            schema(**context)
+        except ValidationError as error:
+            told = told_problems(error)
+            raise ConfigurationError(f"This is no context of the graph: {told}") from error
 
 
 def _waits_for(interrupts: Any) -> str:

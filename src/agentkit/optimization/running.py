@@ -14,8 +14,9 @@ from langchain_core.messages import convert_to_messages
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph.state import CompiledStateGraph
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
+from agentkit._structured import told_problems
 from agentkit.errors import BudgetError, ConfigurationError, InvalidInputError, PromptOutputError
 from agentkit.graphs.context import GraphContext
 from agentkit.graphs.questions import read_input
@@ -175,7 +176,8 @@ class TunableGraph:
         try:
             return self._schema(**(context or {}))
         except (TypeError, ValueError) as error:
-            raise ConfigurationError(f"This is no context of the graph: {error}") from error
+            told = told_problems(error) if isinstance(error, ValidationError) else error
+            raise ConfigurationError(f"This is no context of the graph: {told}") from error
 
     def _in_context(self, texts: PromptSet, temperature: float | None) -> Any:
         settings = self._settings
