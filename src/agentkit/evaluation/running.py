@@ -16,14 +16,14 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.pregel import Pregel
 from langgraph.types import Overwrite
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from agentkit._numbers import above_zero
-from agentkit._structured import told_problems
 from agentkit._text import shortened, well_formed
 from agentkit.errors import ConfigurationError
 from agentkit.evaluation.results import GraphRun, Step
 from agentkit.evaluation.usage import Meter, counted_by
+from agentkit.graphs.context import context_of
 from agentkit.tools.documents import plain
 from agentkit.tools.graph import answer_of
 
@@ -258,11 +258,7 @@ def _check_context(runnable: Runnable[Any, Any], context: Any) -> None:
         raise ConfigurationError("context= is for a LangGraph graph; this is none.")
     schema = getattr(runnable, "context_schema", None)
     if isinstance(context, dict) and isinstance(schema, type) and issubclass(schema, BaseModel):
-        try:
-            schema(**context)
-        except ValidationError as error:
-            told = told_problems(error)
-            raise ConfigurationError(f"This is no context of the graph: {told}") from error
+        context_of(schema, context)
 
 
 def _waits_for(interrupts: Any) -> str:

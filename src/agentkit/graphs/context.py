@@ -6,7 +6,7 @@ import functools
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, ClassVar, Self, cast
+from typing import Annotated, Any, ClassVar, Self, TypeVar, cast
 
 from langchain_core.language_models import BaseChatModel
 from langgraph.runtime import Runtime
@@ -44,6 +44,7 @@ PromptTexts = Annotated[
 
 
 _MODELS_KEPT = 32
+_Context = TypeVar("_Context", bound=BaseModel)
 
 
 class GraphContext(BaseModel):
@@ -190,6 +191,19 @@ class GraphContext(BaseModel):
 
 
 GraphContext.defaults = GraphContext()
+
+
+def context_of(schema: type[_Context], given: Mapping[str, Any]) -> _Context:
+    """The context that a run makes of what it is given.
+
+    Raises:
+        ConfigurationError: When it is none.
+    """
+    try:
+        return schema(**given)
+    except (TypeError, ValueError) as error:
+        told = told_problems(error) if isinstance(error, ValidationError) else error
+        raise ConfigurationError(f"This is no context of the graph: {told}") from error
 
 
 def _at_temperature(model: BaseChatModel, temperature: float) -> BaseChatModel:

@@ -14,11 +14,10 @@ from langchain_core.messages import convert_to_messages
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph.state import CompiledStateGraph
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
-from agentkit._structured import told_problems
 from agentkit.errors import BudgetError, ConfigurationError, InvalidInputError, PromptOutputError
-from agentkit.graphs.context import GraphContext
+from agentkit.graphs.context import GraphContext, context_of
 from agentkit.graphs.questions import read_input
 from agentkit.optimization.calls import Calls, one_run
 from agentkit.prompts import TEXT, Prompt, PromptSet, prompts_of, runner
@@ -173,11 +172,7 @@ class TunableGraph:
             raise ConfigurationError("The graph's context is not one of agentkit's.")
         if isinstance(context, GraphContext):
             context = {name: getattr(context, name) for name in context.model_fields_set}
-        try:
-            return self._schema(**(context or {}))
-        except (TypeError, ValueError) as error:
-            told = told_problems(error) if isinstance(error, ValidationError) else error
-            raise ConfigurationError(f"This is no context of the graph: {told}") from error
+        return context_of(self._schema, context or {})
 
     def _in_context(self, texts: PromptSet, temperature: float | None) -> Any:
         settings = self._settings
