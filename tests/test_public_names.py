@@ -18,6 +18,7 @@ HEAVY = [
     "xllamacpp",
     "dspy",
     "gepa",
+    "httpx",
     "litellm",
 ]
 
@@ -30,6 +31,10 @@ def imported_by(program):
 
 def test_importing_the_package_imports_nothing_heavy():
     assert imported_by("import agentkit") == set()
+
+
+def test_importing_the_command_line_imports_nothing_heavy():
+    assert imported_by("import agentkit.cli") == set()
 
 
 def test_importing_the_package_of_evaluation_imports_nothing_heavy():

@@ -23,7 +23,7 @@ from agentkit.cli import (
     view,
 )
 from agentkit.cli.console import out, print_error
-from agentkit.cli.failures import is_expected, told
+from agentkit.cli.failures import expected
 
 _DEBUG = "AGENTKIT_DEBUG"
 _ASK, _SERVE, _TUNE, _SET_UP = "Ask", "Serve", "Tune", "Set up"
@@ -101,9 +101,9 @@ def main() -> None:
 
 
 def _told(error: Exception) -> str:
-    if is_expected(error):
-        return told(error)
+    if (said := expected(error)) is not None:
+        return said
     return (
-        f"{told(error)}\n"
+        f"{type(error).__name__}: {error}\n"
         "agentkit did not expect this; agentkit --debug with the same words shows where it arose."
     )

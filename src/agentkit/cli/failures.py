@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
-import httpx
-
-from agentkit._text import shortened
+from agentkit._text import error_text, shortened
 from agentkit.errors import AgentkitError
+
+if TYPE_CHECKING:
+    import httpx
 
 _WHAT_TO_DO: dict[int, str] = {
     HTTPStatus.UNAUTHORIZED: "Check its key.",
@@ -19,18 +21,19 @@ _WHAT_TO_DO: dict[int, str] = {
 
 def told(error: Exception) -> str:
     """What to say of an error."""
-    if isinstance(error, AgentkitError):
-        return str(error)
-    return _of_server(error) or f"{type(error).__name__}: {error}"
+    said = expected(error)
+    return f"{type(error).__name__}: {error}" if said is None else said
 
 
-def is_expected(error: Exception) -> bool:
-    """Whether what is said of it says all, so that no traceback is worth looking at."""
-    return isinstance(error, AgentkitError) or _of_server(error) is not None
+def expected(error: Exception) -> str | None:
+    """What to say of an error of which that says all; None where a traceback may say more."""
+    return str(error) if isinstance(error, AgentkitError) else _of_server(error)
 
 
 def _of_server(error: Exception) -> str | None:
     """What to say where a server, such as a model's, refused or was not reached."""
+    import httpx
+
     from agentkit.graphs.nodes import causes_of, status_of
 
     causes = list(causes_of(error))
@@ -39,9 +42,8 @@ def _of_server(error: Exception) -> str | None:
         return f"A server answered with status {status}: {reply} {_WHAT_TO_DO.get(status, '')}"
     for cause in causes:
         if isinstance(cause, httpx.TransportError):
-            why = str(cause) or type(cause).__name__
             return (
-                f"{_address(cause)} cannot be reached: {why.rstrip('.')}. "
+                f"{_address(cause)} cannot be reached: {error_text(cause).rstrip('.')}. "
                 "Start the server, or correct its address."
             )
     return None

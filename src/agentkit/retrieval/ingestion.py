@@ -16,6 +16,7 @@ from typing import TypeAlias
 from langchain_core.documents import Document
 
 from agentkit._sync import run_sync
+from agentkit._text import error_text
 from agentkit.errors import ConfigurationError, InvalidInputError
 from agentkit.retrieval.index import Index
 from agentkit.retrieval.reading import FILE_TYPES, FileText, read_file
@@ -382,4 +383,4 @@ def _chunks(
 def _reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return str(error) or type(error).__name__
+    return error_text(error)

@@ -10,6 +10,7 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
+from agentkit._text import error_text
 from agentkit.errors import ConfigurationError, MissingExtraError
 from agentkit.serving.hosts import LOOPBACK, OwnPagesOnly
 
@@ -120,7 +121,7 @@ async def _forwarded(request: Request, base: str) -> Response:
     try:
         reply = await client.send(sent, stream=True)
     except httpx.HTTPError as error:
-        told = f"The server at {base} cannot be reached: {str(error) or type(error).__name__}."
+        told = f"The server at {base} cannot be reached: {error_text(error)}."
         return JSONResponse({"detail": told}, status_code=502)
     return StreamingResponse(
         _body_of(reply, base),
@@ -138,8 +139,7 @@ async def _body_of(reply: httpx.Response, base: str) -> AsyncIterator[bytes]:
     except httpx.HTTPError as error:
         if not reply.headers.get("content-type", "").startswith("text/event-stream"):
             raise
-        why = str(error) or type(error).__name__
-        told = json.dumps({"message": f"The server at {base} broke off: {why}."})
+        told = json.dumps({"message": f"The server at {base} broke off: {error_text(error)}."})
         yield f"\n\nevent: error\ndata: {told}\n\n".encode()
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from langchain_core.tools import ToolException
 
 from agentkit._numbers import above_zero, whole_number
-from agentkit._text import shortened
+from agentkit._text import error_text, shortened
 from agentkit.errors import MissingExtraError
 from agentkit.tools._addresses import (
     Address,
@@ -170,7 +170,7 @@ class Fetcher:
                 raise
             except httpx2.HTTPError as error:
                 raise ToolException(
-                    f"{host_of(request.url)} cannot be reached ({error or type(error).__name__}). "
+                    f"{host_of(request.url)} cannot be reached ({error_text(error)}). "
                     "Try another address, or go on without it."
                 ) from error
         return Fetched(
