@@ -22,7 +22,7 @@ export class History {
   }
 
   stateOf(thread, state, states) {
-    const { values, next = [], checkpoint, metadata, created_at: created } = state;
+    const { values, next = [], metadata, created_at: created } = state;
     const goesOn = next.length > 0 || wasGoneOnFrom(state, states);
     const before = next.length
       ? `before ${next.join(", ").replace("__start__", "the start")}`
