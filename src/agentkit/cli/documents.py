@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -66,7 +67,8 @@ def ingest(
     # the report says what cannot be read and why; pypdf logs each of its attempts besides
     logging.getLogger("pypdf").setLevel(logging.CRITICAL)
     opened = _open_index(index, embeddings, create=True)
-    with _progress_bar(hidden=quiet) as show:
+    # a bar that is only disabled still ends a line, in some versions of rich
+    with nullcontext() if quiet else _progress_bar() as show:
         report = ingest_files(
             list(paths),
             opened,
@@ -116,35 +118,24 @@ def _open_index(path: Path, embeddings: str | None, *, create: bool = False) -> 
     return Index.open(path, embeddings=embeddings, create=create)
 
 
-class _progress_bar:  # noqa: N801 - a context manager, used like a function
+@contextmanager
+def _progress_bar() -> Iterator[Callable[[IngestProgress], None]]:
     """A bar over the files that are read."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    def __init__(self, *, hidden: bool) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=err) as bar:
+        task = bar.add_task("", total=None)
 
-        self._bar = Progress(
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.description}"),
-            console=err,
-            disable=hidden,
-        )
-        self._task = self._bar.add_task("", total=None)
+        def show(progress: IngestProgress) -> None:
+            bar.update(
+                task,
+                completed=progress.files_done,
+                total=progress.files,
+                description=escape(progress.source),
+            )
 
-    def __enter__(self) -> Callable[[IngestProgress], None]:
-        self._bar.start()
-        return self._show
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def _show(self, progress: IngestProgress) -> None:
-        self._bar.update(
-            self._task,
-            completed=progress.files_done,
-            total=progress.files,
-            description=escape(progress.source),
-        )
+        yield show
 
 
 def _print_report(report: IngestReport, index: Index, path: Path) -> None:
