@@ -4,9 +4,6 @@ It needs `pip install "agentkit-graphs[index,ingest,local]" opentelemetry-sdk`. 
 printed; an exporter of `opentelemetry-exporter-otlp` sends them to a collector. Start it:
 
     python -m examples.scripts.tracing "How long may I keep a book?"
-
-Langfuse, which needs a server and its keys, has such a callback of its own: after `pip install
-langfuse` it is `langfuse.langchain.CallbackHandler()`, and goes where `Spans` goes here.
 """
 
 import sys

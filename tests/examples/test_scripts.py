@@ -1,12 +1,17 @@
 """The scripts that put graphs into other things."""
 
 import asyncio
+import gzip
 import json
+import os
 import re
 import runpy
+import subprocess
 import sys
 import tempfile
+import threading
 from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 import openai
@@ -18,6 +23,7 @@ from llama_index.core.base.response.schema import Response
 from llama_index.core.llms import MockLLM
 from llama_index.core.query_engine import RouterQueryEngine
 from llama_index.core.selectors import LLMSingleSelector
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -448,6 +454,52 @@ def started(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize("name", ["llama_index_query_engine", "tracing"])
 def test_a_script_answers_offline_when_it_is_started(started, name):
     assert "four weeks" in started(name, ASKED)
+
+
+@pytest.fixture
+def langfuse():
+    """A server that takes spans as Langfuse does: its environment, and what it was sent."""
+    pytest.importorskip("langfuse", reason="needs langfuse")
+    spans = []
+
+    class Received(BaseHTTPRequestHandler):
+        def do_POST(self):
+            assert self.path == "/api/public/otel/v1/traces"
+            sent = gzip.decompress(self.rfile.read(int(self.headers["content-length"])))
+            for resource in ExportTraceServiceRequest.FromString(sent).resource_spans:
+                spans.extend(span for scope in resource.scope_spans for span in scope.spans)
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Received)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{server.server_port}"
+    keys = {"LANGFUSE_PUBLIC_KEY": "public", "LANGFUSE_SECRET_KEY": "secret"}
+    yield {"LANGFUSE_BASE_URL": address, **keys}, spans
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.local
+def test_langfuse_is_told_of_every_step_and_model_call(langfuse, tmp_path):
+    settings, spans = langfuse
+    asked = [sys.executable, "-m", "examples.scripts.langfuse_tracing", ASKED]
+    paths = os.pathsep.join([str(EXAMPLES.parent), *sys.path])
+    environment = {**os.environ, **settings, "PYTHONPATH": paths}
+    done = subprocess.run(
+        asked, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert "four weeks" in done.stdout, done.stderr
+    by_name = {span.name: span for span in spans}
+    assert {"rag", "read_question", "fuse", "answer", "prompt:rag.extract"} <= set(by_name)
+    assert by_name["prompt:rag.extract"].parent_span_id == by_name["answer"].span_id
+    assert by_name["answer"].parent_span_id == by_name["rag"].span_id
+    about = {each.key: each.value.string_value for each in by_name["rag"].attributes}
+    assert json.loads(about["langfuse.observation.input"]) == {"question": ASKED}
+    assert "four weeks" in about["langfuse.observation.output"]
 
 
 @pytest.mark.local
