@@ -408,7 +408,7 @@ def test_a_context_that_every_run_would_refuse_is_refused_before_any_runs():
     told = "This is no context of the graph: k: Input should be greater than or equal to 1. "
     with pytest.raises(ConfigurationError) as refused:
         evaluate(graph, QUESTIONS, right, context={"k": 0, "nonsense": 1})
-    assert str(refused.value) == f"{told}nonsense: Extra inputs are not permitted."
+    assert str(refused.value).startswith(f"{told}nonsense: Extra inputs are not permitted. ")
 
 
 @pytest.mark.parametrize("graph", [None, 3, dict, StateGraph(State)])

@@ -9,6 +9,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
 from agentkit import create_tool_agent
+from agentkit.errors import InvalidInputError
 from agentkit.testing import Reply, Script, ScriptedChatModel
 from agentkit.tools import declared
 
@@ -70,6 +71,32 @@ async def test_a_rejection_holds_though_the_run_that_goes_on_approves_the_tool(h
         result = graph.invoke(*given, context=context)
     assert post.sent == []
     assert [record["outcome"] for record in result["trace"]] == ["rejected"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "approve",
+        True,
+        [],
+        {"type": "ok"},
+        {"type": "edit", "edited_action": {"name": "wipe", "args": {"text": "Hi"}}},
+        {"decisions": [{"type": "approve"}]},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("how", ["async", "sync"])
+async def test_an_answer_that_is_no_decision_is_told_what_one_is_and_loses_nothing(answer, how):
+    post = Post()
+    graph, _ = agent(post, sending("Hi"), "Sent.")
+    asked = await asked_of(graph)
+    given = (Command(resume={asked["Hi"]: answer}), THREAD)
+    told = r'no decision about the call of send: .*Resume with \{"type": "approve"\}, '
+    with pytest.raises(InvalidInputError, match=told):
+        await graph.ainvoke(*given) if how == "async" else graph.invoke(*given)
+    assert post.sent == []
+    result = await graph.ainvoke(Command(resume={asked["Hi"]: {"type": "approve"}}), THREAD)
+    assert (post.sent, result["answer"]) == (["Hi"], "Sent.")
 
 
 async def test_what_was_approved_when_it_was_called_runs_though_the_next_run_approves_nothing():

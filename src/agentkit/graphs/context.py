@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 import hashlib
 import json
@@ -128,7 +129,7 @@ class GraphContext(BaseModel):
         try:
             checked = cls(**{**defaults, "prompts": overrides})
         except ValidationError as error:
-            raise ConfigurationError(told_problems(error)) from error
+            raise ConfigurationError(_problems(cls, error)) from error
         fields: dict[str, Any] = {
             name: _with_default(cls, name, checked) for name in checked.model_fields_set
         }
@@ -202,8 +203,19 @@ def context_of(schema: type[_Context], given: Mapping[str, Any]) -> _Context:
     try:
         return schema(**given)
     except (TypeError, ValueError) as error:
-        told = told_problems(error) if isinstance(error, ValidationError) else error
+        told = _problems(schema, error) if isinstance(error, ValidationError) else error
         raise ConfigurationError(f"This is no context of the graph: {told}") from error
+
+
+def _problems(schema: type[BaseModel], error: ValidationError) -> str:
+    """What pydantic found, and which settings there are where one is named that there is not."""
+    told = told_problems(error)
+    unknown = [str(each["loc"][0]) for each in error.errors() if each["type"] == "extra_forbidden"]
+    if not unknown:
+        return told
+    near = difflib.get_close_matches(unknown[0], schema.model_fields, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"{told}{hint} Settings: {', '.join(schema.model_fields)}."
 
 
 def _at_temperature(model: BaseChatModel, temperature: float) -> BaseChatModel:

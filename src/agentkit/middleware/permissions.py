@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Annotated, Any, NotRequired, cast
 
 from langchain.agents.middleware import (
@@ -20,8 +21,11 @@ from langchain_core.tools import BaseTool
 from langgraph.prebuilt.tool_node import ToolCallRequest
 from langgraph.runtime import Runtime
 from langgraph.types import Command
+from pydantic import ValidationError
 
+from agentkit._structured import told_problems
 from agentkit._text import shortened
+from agentkit.errors import InvalidInputError
 from agentkit.middleware.results import DECISION, tool_messages, with_messages
 from agentkit.tools._making import Permission, permission_of
 
@@ -94,7 +98,9 @@ class Approval(HumanInTheLoopMiddleware[Any, Any, Any]):
             ran.append(given.tool_call)
             return handler(given)
 
-        return _decided(super().wrap_tool_call(request, noted), request, ran)
+        with _answered(request, ran):
+            result = super().wrap_tool_call(request, noted)
+        return _decided(result, request, ran)
 
     async def awrap_tool_call(
         self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Awaitable[Any]]
@@ -106,7 +112,9 @@ class Approval(HumanInTheLoopMiddleware[Any, Any, Any]):
             ran.append(given.tool_call)
             return await handler(given)
 
-        return _decided(await super().awrap_tool_call(request, noted), request, ran)
+        with _answered(request, ran):
+            result = await super().awrap_tool_call(request, noted)
+        return _decided(result, request, ran)
 
     def _settled(
         self, request: ModelRequest[Any], response: ModelResponse[Any]
@@ -155,6 +163,20 @@ def _how(tool_call: ToolCall) -> str:
         f'{_RESUME} {{"type": "approve"}}, {{"type": "edit", "edited_action": {edited}}} or '
         '{"type": "reject", "message": "…"}.'
     )
+
+
+@contextmanager
+def _answered(request: ToolCallRequest, ran: Sequence[ToolCall]) -> Iterator[None]:
+    """Say of an answer that is no decision what one is; the call can be decided about again."""
+    try:
+        yield
+    except ValidationError as error:
+        if ran:
+            raise
+        raise InvalidInputError(
+            f"This is no decision about the call of {request.tool_call['name']}: "
+            f"{told_problems(error)} {_how(request.tool_call)}"
+        ) from error
 
 
 def _decided(result: Any, request: ToolCallRequest, ran: Sequence[ToolCall]) -> Any:
