@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, datetime
 
 import pytest
+from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.store.memory import InMemoryStore
@@ -77,6 +78,40 @@ def test_a_sync_chat_over_sqlite_remembers_the_same(tmp_path):
         result = graph.invoke({"question": "What is my cat called?"}, thread("2"))
     assert any("Minka" in memory["text"] for memory in result["memories"])
     assert result["failures"] == []
+
+
+async def edited_state(graph, name, before, message):
+    """An earlier state of a thread, the one before a node, with a message put otherwise."""
+    states = [state async for state in graph.aget_state_history(thread(name))]
+    (earlier,) = [state for state in states if state.next == (before,)]
+    return await graph.aupdate_state(earlier.config, {"messages": [message]})
+
+
+@pytest.mark.parametrize("user", ["ada", None])
+async def test_a_turn_that_is_edited_and_run_again_recalls_and_remembers_its_user(user):
+    graph = chat(learning(), user=None)
+    context = {"user": user}
+    await ask(graph, "My cat is called Minka.", "1", context=context)
+    first = await ask(graph, "Hello.", "2", context={"user": "ada"}, durability="sync")
+    question = HumanMessage("What is my cat Minka like?", id=first["messages"][0].id)
+    edited = await edited_state(graph, "2", "recall", question)
+    result = await graph.ainvoke(None, edited, context=context)
+    assert result["failures"] == []
+    assert any("called Minka" in each["text"] for each in result["memories"]) == (user == "ada")
+    kept = [each.text for each in await memories_of(graph).asearch("ada", question.text)]
+    assert any("What is my cat Minka like?" in text for text in kept) == (user == "ada")
+
+
+async def test_a_reply_that_is_edited_is_remembered_as_it_was_edited():
+    graph = chat(learning("Dogs."), user=None)
+    context = {"user": "ada"}
+    first = await ask(graph, "What do I like?", context=context, durability="sync")
+    reply = AIMessage("Cats.", id=first["messages"][-1].id)
+    edited = await edited_state(graph, "1", "remember", reply)
+    assert (await graph.aget_state(edited)).next == ("remember",)
+    await graph.ainvoke(None, edited, context=context)
+    kept = await memories_of(graph).asearch("ada", "What do I like?")
+    assert any("Cats." in each.text for each in kept)
 
 
 async def test_what_is_still_in_the_conversation_is_not_recalled():

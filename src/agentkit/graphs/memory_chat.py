@@ -272,13 +272,15 @@ class MemoryChatNodes:
         """Recall, and make room where the messages do not fit; else reply."""
         if _is_replied(state["messages"]):
             return [END]
-        first = ["recall"] if self._recalls(runtime) else []
+        first = ["recall"] if _is_edited(runtime) or self._recalls(runtime) else []
         if self._is_above(state, runtime, share=1.0):
             first.append("make_room")
         return first or self.before_reply(state, runtime)
 
     async def recall(self, state: MemoryChatState, runtime: Runtime[Any]) -> dict[str, Any]:
         """Find what is remembered that the message is about."""
+        if not self._recalls(runtime):
+            return {}
         settings = self.context.of_run(runtime)
         here = {message.id for message in state["messages"]}
         try:
@@ -353,10 +355,12 @@ class MemoryChatNodes:
 
     def after_reply(self, state: MemoryChatState, runtime: Runtime[Any]) -> str:  # noqa: ARG002
         """Remember the turn, where anything is remembered."""
-        return "remember" if self._remembers(runtime) else END
+        return "remember" if _is_edited(runtime) or self._remembers(runtime) else END
 
     async def remember(self, state: MemoryChatState, runtime: Runtime[Any]) -> dict[str, Any]:
         """Keep the turn, and what is to be learnt of the user from the last ones."""
+        if not self._remembers(runtime):
+            return {}
         settings = self.context.of_run(runtime)
         turns = state.get("turns", 0) + 1
         try:
@@ -568,6 +572,11 @@ def _before(state: Mapping[str, Any], *, turns: int) -> str:
 
 def _failed(step: str, name: str, error: Exception) -> dict[str, Any]:
     return {"failures": [tell_failure(step, name, error)]}
+
+
+def _is_edited(runtime: Runtime[Any]) -> bool:
+    """Whether a state is edited from outside: only the run that goes on knows user and store."""
+    return runtime.execution_info is None
 
 
 def _user(settings: MemoryChatContext) -> str:
