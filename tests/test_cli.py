@@ -1,6 +1,7 @@
 """The `agentkit` command, as a user types it."""
 
 import dataclasses
+import inspect
 import json
 import os
 import re
@@ -249,11 +250,13 @@ def test_the_help_reads_like_a_page():
     told = run("--help").stdout
     for part in ("Ask", "Serve", "Set up", "agentkit init shop", "AGENTKIT_MODEL", "--debug"):
         assert part in told
-    commands = [command.name or command.callback.__name__ for command in app.registered_commands]
-    for name in commands:
-        helped = run(name, "--help")
-        assert helped.exit_code == 0
+    for command in app.registered_commands:
+        name = command.name or command.callback.__name__
+        assert run(name, "--help").exit_code == 0
         assert name in told
+        # typer breaks a line where the docstring does
+        _, *paragraphs = inspect.getdoc(command.callback).split("\n\n")
+        assert not any("\n" in paragraph for paragraph in paragraphs)
 
 
 def test_the_version_is_said():

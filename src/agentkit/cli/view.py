@@ -50,9 +50,9 @@ def view(
 ) -> None:
     """Talk to graphs on a page that shows each step, and approve what they ask for.
 
-    The page is served on this machine, needs no account and no network, and works with every
-    LangGraph server. The key of a deployed one is taken from LANGGRAPH_API_KEY or
-    LANGSMITH_API_KEY, and stays out of the browser.
+    The page works with every LangGraph server, and needs no account and no network.
+
+    A deployed server's key is LANGGRAPH_API_KEY or LANGSMITH_API_KEY; the browser never has it.
     """
     from agentkit.serving import development_server, view_app
 
