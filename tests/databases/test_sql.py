@@ -7,6 +7,7 @@ import threading
 import uuid
 from contextlib import suppress
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from sqlalchemy import URL, create_engine, text
@@ -508,9 +509,10 @@ def test_a_locked_file_is_told(make_database):
 # -- what may be given -----------------------------------------------------------------------------
 
 
-def test_a_path_is_enough_for_sqlite(make_database):
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_path_is_enough_for_sqlite(make_database, kind):
     path = make_database("sqlite", script("sqlite")).database
-    with SQLDatabase(path) as database:
+    with SQLDatabase(kind(path)) as database:
         assert database.run("SELECT COUNT(*) FROM city").rows == [(3,)]
 
 

@@ -156,6 +156,9 @@ async def test_another_model_is_asked_when_one_fails():
     ("options", "told"),
     [
         ({"tools": [add, add]}, "Two tools are called 'add'"),
+        ({"tools": add}, "`tools` is a list of tools; got "),
+        ({"tools": "search"}, "`tools` is a list of tools; got str"),
+        ({"tools": None}, "`tools` is a list of tools; got NoneType"),
         ({"tools": [3]}, "A tool is a LangChain tool, a function or a graph; got 3"),
         ({"tools": [lambda x: x]}, "The function cannot be a tool"),
         ({"reads": ["ad"]}, "There is no tool 'ad'"),

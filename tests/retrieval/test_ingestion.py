@@ -244,6 +244,12 @@ def test_options_out_of_range_are_a_clear_error(index: Index, docs: Path, option
         ingest(docs, index, **options)
 
 
+@pytest.mark.parametrize("paths", [None, 3, [None], ["a.md", 3]], ids=str)
+def test_what_is_no_path_is_told(index: Index, paths: Any) -> None:
+    with pytest.raises(ConfigurationError, match="is a path of a file or folder, or several; got "):
+        ingest(paths, index)
+
+
 # Running again
 
 

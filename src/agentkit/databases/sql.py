@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, Self, TypeAlias, TypeVar
 
 from agentkit._numbers import above_zero, whole_number
@@ -41,7 +42,7 @@ except ImportError as missing:
 from agentkit.databases.sql_engines import sql_engine
 from agentkit.databases.sql_reflection import reflected_tables
 
-Database: TypeAlias = "str | URL | Engine | AsyncEngine | SQLDatabase"
+Database: TypeAlias = "str | Path | URL | Engine | AsyncEngine | SQLDatabase"
 Result = TypeVar("Result")
 
 _MOST_PASSED = 64
@@ -95,7 +96,7 @@ class SQLDatabase:
 
     def __init__(
         self,
-        database: str | URL | Engine | AsyncEngine,
+        database: str | Path | URL | Engine | AsyncEngine,
         *,
         include: Sequence[str] | None = None,
         exclude: Sequence[str] = (),
@@ -458,6 +459,8 @@ def _url_or_engine(database: Any) -> URL | Engine:
         return database.sync_engine.url
     if isinstance(database, Engine | URL):
         return database
+    if isinstance(database, Path):
+        return URL.create("sqlite", database=str(database))
     if not isinstance(database, str) or not database.strip():
         raise ConfigurationError(
             "A database is a SQLAlchemy URL, the path of a SQLite file, an Engine or an "

@@ -34,13 +34,15 @@ from agentkit.graphs.questions import STANDALONE
 from agentkit.prompts import Prompt, PromptOverrides
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sqlalchemy import URL, Engine
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from agentkit.databases.sql import SQLDatabase
     from agentkit.databases.sql_guard import CheckedQuery, Filter
 
-    Database: TypeAlias = str | URL | Engine | AsyncEngine | SQLDatabase
+    Database: TypeAlias = str | Path | URL | Engine | AsyncEngine | SQLDatabase
 
 _WRITES = (
     "Write one read-only SQL query, in the dialect that is named, whose rows answer the question. "

@@ -530,6 +530,8 @@ def _tools(given: Sequence[ToolLike], permissions: Mapping[str, Permission]) -> 
     Raises:
         ConfigurationError: When two have one name, one is no tool, or a permission has no tool.
     """
+    if isinstance(given, str | BaseTool) or not isinstance(given, Iterable):
+        raise ConfigurationError(f"`tools` is a list of tools; got {type(given).__name__}.")
     found: dict[str, BaseTool] = {}
     for each in map(_tool, given):
         if each.name in found:

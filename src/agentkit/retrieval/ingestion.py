@@ -7,7 +7,7 @@ import hashlib
 import os
 import stat
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path, PurePath
@@ -132,7 +132,7 @@ async def aingest(
     progress: Callable[[IngestProgress], None] | None = None,
 ) -> IngestReport:
     """As `ingest`."""
-    roots = [paths] if isinstance(paths, (str, Path)) else list(paths)
+    roots = [paths] if isinstance(paths, (str, Path)) else _listed(paths)
     for name, patterns in {"include": include, "exclude": exclude}.items():
         if isinstance(patterns, str):
             raise ConfigurationError(f"{name} is a list of patterns; got the string {patterns!r}.")
@@ -147,6 +147,17 @@ async def aingest(
     await run.commit()
     await run.remove_gone()
     return run.report
+
+
+def _listed(paths: Iterable[PathLike]) -> list[PathLike]:
+    listed = list(paths) if isinstance(paths, Iterable) else [paths]
+    for path in listed:
+        if not isinstance(path, str | Path):
+            raise ConfigurationError(
+                "What is read is a path of a file or folder, or several; got "
+                f"{type(path).__name__}."
+            )
+    return listed
 
 
 @dataclass
