@@ -107,22 +107,32 @@ def in_thread(metric: Metric) -> Metric:
     return called
 
 
+def no_metric(given: object) -> ConfigurationError:
+    """The error for what is given as a metric and is none."""
+    by_name = (
+        f" That of a name is agentkit.evaluation.metrics.named_metric({given!r})."
+        if isinstance(given, str)
+        else ""
+    )
+    return ConfigurationError(
+        "A metric is a function of an example and an output, or an object that is called like "
+        f"one; got {given!r}.{by_name}"
+    )
+
+
 def named_metrics(metrics: Metric | Sequence[Metric]) -> dict[str, Metric]:
     """The metrics by name, in order.
 
     Raises:
         ConfigurationError: When there is none, one is none, or two have one name.
     """
-    given = [metrics] if callable(metrics) else list(metrics)
+    given = [metrics] if callable(metrics) or isinstance(metrics, str) else list(metrics)
     if not given:
         raise ConfigurationError("There is no metric: give one at least, such as metrics=[exact].")
     named: dict[str, Metric] = {}
     for metric in given:
         if not callable(metric) or isinstance(metric, type):
-            raise ConfigurationError(
-                "A metric is a function of an example and an output, or an object that is called "
-                f"like one; got {metric!r}."
-            )
+            raise no_metric(metric)
         name = metric_name(metric)
         if name in named:
             raise ConfigurationError(

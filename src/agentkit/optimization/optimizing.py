@@ -19,6 +19,7 @@ from agentkit._numbers import whole_number
 from agentkit._sync import in_thread, run_sync
 from agentkit.errors import BudgetError, ConfigurationError, MissingExtraError, ScoringError
 from agentkit.evaluation.examples import Example
+from agentkit.evaluation.judging import no_metric
 from agentkit.evaluation.progress import OnProgress, Progress, shown_progress
 from agentkit.evaluation.scores import Metric, metric_name
 from agentkit.evaluation.usage import Budget, Prices, checked_prices
@@ -431,9 +432,7 @@ def _check(metric: Metric, budget: Any, options: OptimizeOptions) -> None:
             f"{', '.join(OptimizeOptions.__annotations__)}."
         )
     if not callable(metric):
-        raise ConfigurationError(
-            f"A metric is a function of an example and the graph's output; got {metric!r}."
-        )
+        raise no_metric(metric)
     if budget is None:
         raise ConfigurationError("An optimisation needs a budget: a number of model calls.")
     whole_number("concurrency", options.get("concurrency", 1))
