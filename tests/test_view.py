@@ -277,10 +277,14 @@ def write_app(folder, text):
 def test_a_server_that_does_not_start_says_why(tmp_path):
     write_app(tmp_path, BROKEN_APP)
     with (
-        pytest.raises(ConfigurationError, match=r"(?s)did not start.*this app is broken"),
+        pytest.raises(ConfigurationError) as told,
         development_server(tmp_path / "langgraph.json"),
     ):
         raise AssertionError("it has started")
+    assert re.fullmatch(
+        r"LangGraph's server did not start\. .*'broken' from \./app\.py: this app is broken",
+        str(told.value),
+    )
 
 
 def test_a_server_needs_its_extra(tmp_path, monkeypatch):

@@ -81,8 +81,9 @@ def _free_port() -> int:
 
 
 def _quiet(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment with nothing sent to anyone that was not asked for."""
-    return {"LANGSMITH_TRACING": "false", **environment, "LANGGRAPH_CLI_NO_ANALYTICS": "1"}
+    """The environment with nothing sent that was not asked for, and plain text in the log."""
+    off = {"LANGSMITH_TRACING": "false", "LOG_COLOR": "false"}
+    return {**off, **environment, "LANGGRAPH_CLI_NO_ANALYTICS": "1"}
 
 
 def _wait_until_ready(
@@ -91,19 +92,24 @@ def _wait_until_ready(
     end = time.monotonic() + timeout
     while time.monotonic() < end:
         if server.poll() is not None:
-            raise ConfigurationError(f"LangGraph's server did not start. {_last_lines(log)}")
+            raise ConfigurationError(f"LangGraph's server did not start. {_reason(log)}")
         with contextlib.suppress(httpx.HTTPError):
             if httpx.get(f"{address}/ok", trust_env=False).is_success:
                 return
         time.sleep(_SECONDS_BETWEEN_LOOKS)
     raise ConfigurationError(
-        f"LangGraph's server did not start within {timeout:g} seconds. {_last_lines(log)}"
+        f"LangGraph's server did not start within {timeout:g} seconds. {_reason(log)}"
     )
 
 
-def _last_lines(log: IO[bytes]) -> str:
+def _reason(log: IO[bytes]) -> str:
+    """Which graph cannot be loaded and why, where that is it; else the last of what was said."""
     log.seek(0)
     lines = log.read().decode(errors="replace").splitlines()
+    for line in reversed(lines):
+        _, is_told, reason = line.partition("GraphLoadError: ")
+        if is_told:
+            return reason
     return "\n".join(["The last of what it said:", *lines[-_LINES_TOLD:]])
 
 
