@@ -445,6 +445,24 @@ def test_what_is_wrong_with_a_langgraph_json_is_told(in_project, told, problem):
     assert problem in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("graph = = 1", r"SyntaxError: invalid syntax \(broken\.py, line 1\)"),
+        ("import nothing_of_this_name", "ModuleNotFoundError: No module named 'nothing_of_this"),
+        ("def graph():\n    return undefined", "NameError: name 'undefined' is not defined"),
+    ],
+)
+def test_of_a_graph_that_cannot_be_loaded_the_file_and_the_reason_are_told(
+    in_project, written, told
+):
+    (in_project / "broken.py").write_text(written)
+    (in_project / "langgraph.json").write_text('{"graphs": {"it": "./broken.py:graph"}}')
+    where = r"The graph 'it' cannot be loaded from \./broken\.py: "
+    with pytest.raises(ConfigurationError, match=where + told):
+        load_graphs()
+
+
 def test_a_tools_name_is_one_that_clients_take():
     with pytest.raises(ConfigurationError, match="letters, digits"):
         mcp_server({"my library": make_rag()})

@@ -18,7 +18,7 @@ from langgraph.graph import StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from agentkit._sync import run_sync
-from agentkit.errors import ConfigurationError
+from agentkit.errors import AgentkitError, ConfigurationError
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,8 @@ def load_graphs(
         names: Which graphs; None for all.
 
     Raises:
-        ConfigurationError: When the file, or what it names, is not there or not of that kind.
+        ConfigurationError: When the file, or what it names, is not there, not of that kind, or
+            cannot be loaded.
 
     Source: the configuration file of the LangGraph CLI.
     """
@@ -104,11 +105,22 @@ def _load(name: str, entry: Any, folder: Path) -> ServedGraph:
         raise ConfigurationError(
             f'The graph {name!r} is named by "path/to/file.py:variable"; got {told.get("path")!r}.'
         )
+    try:
+        graph = _graph(name, _value(name, where, variable, folder))
+    except AgentkitError:
+        raise
+    except Exception as error:
+        raise ConfigurationError(
+            f"The graph {name!r} cannot be loaded from {where}: {type(error).__name__}: {error}"
+        ) from error
+    return ServedGraph(graph, str(told.get("description") or ""))
+
+
+def _value(name: str, where: str, variable: str, folder: Path) -> Any:
     module = _module(name, where, folder)
     if not hasattr(module, variable):
         raise ConfigurationError(f"{where} has no {variable!r}, which is to be the graph {name!r}.")
-    graph = _graph(name, getattr(module, variable))
-    return ServedGraph(graph, str(told.get("description") or ""))
+    return getattr(module, variable)
 
 
 def _module(name: str, where: str, folder: Path) -> ModuleType:
