@@ -188,6 +188,19 @@ def test_a_call_that_hangs_keeps_its_thread_and_holds_up_no_other():
     assert all(future.result(60) for future in hanging)
 
 
+def test_a_call_that_is_cancelled_before_it_begins_is_not_made_and_leaves_its_thread_to_others():
+    go, held, made = threading.Event(), threading.Event(), []
+    first = in_thread(go.wait, name="test")
+    first.add_done_callback(lambda _: held.wait(60))  # its thread rests, and has yet to come back
+    go.set()
+    first.result(60)
+    second = in_thread(lambda: made.append("second"), name="test")
+    assert second.cancel()
+    held.set()
+    assert in_thread(lambda: "third", name="test").result(30) == "third"
+    assert made == []
+
+
 def test_of_many_threads_only_a_few_rest_and_the_others_end():
     assert run_program("""
         import threading

@@ -87,7 +87,9 @@ def in_thread(call: Callable[[], Result], *, name: str) -> concurrent.futures.Fu
         thread = _DaemonThread()
 
     def work() -> None:
-        future.set_running_or_notify_cancel()
+        if not future.set_running_or_notify_cancel():
+            thread.rest()
+            return
         try:
             result = context.run(call)
         except BaseException as error:  # noqa: BLE001 - handed on to who waits
