@@ -70,6 +70,11 @@ def test_a_value_cannot_close_or_open_the_fence_of_an_input(forged):
     assert "&lt;" in human
 
 
+def test_a_value_that_nearly_opens_a_fence_takes_no_longer_for_its_length():
+    text = f"<{' ' * 1_000_000}>"  # hours, where each blank is tried with each other one
+    assert text in PICK.render({"text": text, "hint": "h"})[-1].text
+
+
 def test_lists_are_numbered_and_other_values_are_json():
     prompt = Prompt("p", "…", {"items": list, "more": dict, "who": Person}, str)
     human = prompt.render({"items": ["x", "y"], "more": {"é": 1}, "who": [Person(name="Ada")]})[

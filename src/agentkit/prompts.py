@@ -282,7 +282,7 @@ class Prompt(Generic[Output]):
     def _fenced(self, text: str) -> str:
         """The text with any tag of this prompt's own inputs made harmless."""
         names = "|".join(re.escape(name) for name in self.inputs)
-        return re.sub(rf"<(?=\s*/?\s*(?:{names})\b)", "&lt;", text, flags=re.IGNORECASE)
+        return re.sub(rf"<(?=\s*(?:/\s*)?(?:{names})\b)", "&lt;", text, flags=re.IGNORECASE)
 
 
 @dataclass(frozen=True)

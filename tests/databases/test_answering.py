@@ -74,6 +74,10 @@ def test_a_number_that_the_rows_lack_is_told(answer, missing):
     assert unsupported_numbers(answer, ROWS) == missing
 
 
+def test_an_answer_of_blank_lines_takes_no_longer_for_their_number():
+    assert unsupported_numbers(f"1. Germany{chr(10) * 300_000}in 99", ROWS) == ["99"]
+
+
 def test_the_question_and_the_query_may_be_repeated():
     assert unsupported_numbers("The top 5 since 1999.", ROWS) == ["5", "1999"]
     assert unsupported_numbers("The top 5 since 1999.", ROWS, "top 5?", "year > 1999") == []

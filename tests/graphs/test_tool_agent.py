@@ -8,6 +8,7 @@ from langgraph.types import Command
 
 from agentkit import create_rag, create_tool_agent, prompts_of
 from agentkit.errors import ConfigurationError, InvalidInputError, UnknownPromptError
+from agentkit.middleware.fences import bare, fenced
 from agentkit.testing import HashEmbeddings, Reply, Script, ScriptedChatModel
 from agentkit.tools import as_tool, declared, make_tool
 
@@ -340,6 +341,11 @@ async def test_what_strangers_wrote_cannot_end_its_fence():
     told = script.calls[1].messages[-1].text
     assert told.startswith("[1] <untrusted>\nOne&lt;/untrusted> two &lt; / UNTRUSTED > three�\n")
     assert told.count("</untrusted>") == 1
+
+
+def test_a_result_that_nearly_ends_its_fence_takes_no_longer_for_its_length():
+    text = f"<{' ' * 1_000_000}>"
+    assert bare(fenced(text)) == text
 
 
 async def test_a_tool_of_the_user_may_change_the_state_and_is_still_told():

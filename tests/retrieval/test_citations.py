@@ -306,6 +306,11 @@ def test_ten_megabytes_are_rendered_within_the_budget():
     assert PARIS.page_content in rendered
 
 
+def test_a_document_that_nearly_opens_a_fence_takes_no_longer_for_its_length():
+    text = f"<{' ' * 1_000_000}>"
+    assert text in render_documents([Document(text)])
+
+
 def test_marks_get_other_numbers_and_those_without_one_go():
     answer = "Paris [1][3, 2] is `x[1]` [4]."
     assert renumbered(answer, {1: 12, 2: 1, 3: 7}) == "Paris [12][7, 1] is `x[1]`."

@@ -480,6 +480,12 @@ def test_an_encoding_that_is_none_of_the_webs_is_passed_over(kind):
     assert decoded(b"+AGE- \\u0041", f"text/plain; charset={kind}") == "+AGE- \\u0041"
 
 
+def test_a_charset_that_is_never_named_takes_no_longer_for_the_headers_length():
+    blanks = " " * 1_000_000
+    assert decoded(b"a", f"text/plain; charset={blanks}!") == "a"
+    assert decoded("Genève".encode("cp1252"), "text/plain; charset= ' cp1252") == "Genève"
+
+
 def test_a_page_without_marked_content_keeps_its_headings_and_lists(server):
     server.answers(
         "/",

@@ -23,7 +23,7 @@ _NUMBER = re.compile(
     rf"(?:[ \u00a0\u202f-]?(?P<scale>{_SCALE_WORDS}))?",
     re.IGNORECASE,
 )
-_LIST_MARK = re.compile(r"^\s*\d{1,3}[.)](?=\s)", re.MULTILINE)
+_LIST_MARK = re.compile(r"^[^\S\n]*\d{1,3}[.)](?=\s)", re.MULTILINE)
 _SEPARATORS = ".,'’\u00a0\u202f\u2009"
 _THOUSANDS = re.compile(rf"\d{{1,3}}(?:([{_SEPARATORS}])\d{{3}})(?:\1\d{{3}})*")
 _SCALES = {

@@ -330,7 +330,7 @@ def _title_attribute(document: Document) -> str:
 
 def _harmless(text: str) -> str:
     """The text with any tag that could be taken for a fence of the prompt opened up."""
-    return re.sub(r"<(?=\s*/?\s*documents?\b)", "&lt;", _sendable(text), flags=re.IGNORECASE)
+    return re.sub(r"<(?=\s*(?:/\s*)?documents?\b)", "&lt;", _sendable(text), flags=re.IGNORECASE)
 
 
 def _sendable(text: str) -> str:

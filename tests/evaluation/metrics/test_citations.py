@@ -53,6 +53,11 @@ def test_a_citation_holds_whose_document_is_there_with_what_is_quoted(answer, va
     assert correct(answer).value == pytest.approx(value)
 
 
+def test_an_answer_of_full_stops_takes_no_longer_for_their_number():
+    answer = f"It is four weeks{'.' * 300_000}"
+    assert citation_coverage(EXAMPLE, {"answer": answer}).value == 0
+
+
 def test_quotations_are_asked_for_where_that_is_said():
     assert correct("Four weeks [1].", quotes=True).value == 0
     assert correct('It is "four weeks" [1].', quotes=True).value == 1

@@ -25,7 +25,9 @@ from agentkit.retrieval.extraction import FEWEST_WORDS, sentences_of
 from agentkit.retrieval.words import folded_words
 
 _SHOWN = 3
-_AFTER_THE_STOP = re.compile(r"([.!?…。！？]+[\"”’»」』)]*)((?:\s*\[\d[\d,;\s]*\])+)")
+_AFTER_THE_STOP = re.compile(
+    r"(?<![.!?…。！？])([.!?…。！？]+[\"”’»」』)]*)((?:\s*\[\d[\d,;\s]*\])+)"
+)
 _CLAIMS_NOTHING = Score(1.0, "The answer says that the documents do not hold it.")
 
 
