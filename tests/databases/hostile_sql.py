@@ -110,6 +110,8 @@ _TABLE = [
     ("mysql", "SELECT * FROM secret INTO OUTFILE '{new}'", "INTO"),
     ("mysql", "SELECT token INTO OUTFILE '{new}' FROM secret", "INTO"),
     ("mysql", "SELECT token INTO DUMPFILE '{new}' FROM secret LIMIT 1", "INTO"),
+    ("mysql", "SELECT 1 /*'*/ INTO OUTFILE '{new}' -- '", "INTO"),
+    ("mysql", "SELECT 1 -- '\nINTO OUTFILE '{new}' # '", "INTO"),
     ("mysql", "SELECT name INTO @x FROM artist LIMIT 1", "INTO"),
     ("mysql", "SELECT * FROM artist UNION SELECT * FROM secret INTO OUTFILE '{new}'", "INTO"),
     ("mysql", "SELECT @x := name FROM artist", "variable"),

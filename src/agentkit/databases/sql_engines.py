@@ -323,7 +323,10 @@ class MySQL:
 
         if not self._READ.match(query):
             raise QueryRefusedError("This statement is refused: a query may only read.")
-        if self._INTO.search(self._QUOTED.sub("''", query)):
+        unquoted = self._QUOTED.sub("''", query)
+        # where a comment or a backslash may hide the end of a string, INTO counts inside of one too
+        hidden = "\\" in query or any(mark in unquoted for mark in ("/*", "--", "#"))
+        if self._INTO.search(query if hidden else unquoted):
             raise QueryRefusedError("INTO is refused: a query may only read. Write one SELECT.")
         driver: Any = connection.connection.driver_connection
         cursor = driver.cursor(SSCursor)
