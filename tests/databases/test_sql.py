@@ -10,7 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from sqlalchemy import URL, create_engine, text
+from sqlalchemy import URL, create_engine, event, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import StaticPool
 
@@ -351,6 +351,25 @@ async def test_a_cancelled_query_stops_and_leaves_nothing_open(database, engine_
         await asyncio.wait_for(running, 10)
     assert busy(database) == 0
     assert (await database.arun("SELECT COUNT(*) FROM city")).rows == [(3,)]
+
+
+async def test_what_has_ended_is_not_stopped_on_a_connection_that_another_query_may_have(
+    make_database, monkeypatch
+):
+    with SQLDatabase(make_database("sqlite", script("sqlite"))) as database:
+        ended, go, stopped = threading.Event(), threading.Event(), []
+        given_back = lambda *_: ended.set() or go.wait(60)  # noqa: E731
+        event.listen(database._sql.engine, "checkin", given_back)
+        monkeypatch.setattr(database._sql, "interrupt", stopped.append)
+        running = asyncio.create_task(database.arun("SELECT COUNT(*) FROM city"))
+        await asyncio.to_thread(ended.wait, 60)
+        running.cancel()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        go.set()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert stopped == []
 
 
 async def test_many_questions_at_once(database):

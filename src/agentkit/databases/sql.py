@@ -353,6 +353,9 @@ class SQLDatabase:
                 raise
             except Exception as error:
                 raise self._explained(error, connection, seconds) from error
+            finally:
+                if reading is not None:
+                    reading.connection = None  # which another query may have next
 
     def _explained(self, error: Exception, connection: Connection, seconds: float) -> AgentkitError:
         kind = self._sql.kind_of(error)
