@@ -93,6 +93,22 @@ async def test_a_column_that_hangs_is_skipped_and_said_so():
     assert matches.unread == ["t.status"]
 
 
+async def test_no_column_is_read_any_more_once_nobody_waits():
+    columns = [f"c{number}" for number in range(20)]
+    table = Table("t", tuple(Column(name, "TEXT", is_text=True) for name in columns))
+    reader = Reader(dict.fromkeys(columns, "hang"))
+    matcher = ValueMatcher(reader, Schema("sqlite", {"t": table}))
+    finding = asyncio.ensure_future(matcher.afind("x"))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert reader.read
+    finding.cancel()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert finding.cancelled()
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
 async def test_a_column_that_is_too_slow_is_not_asked_again():
     reader = Reader({**VALUES, "status": QueryTimeoutError("slow")})
     matcher = ValueMatcher(reader, SCHEMA)

@@ -159,10 +159,12 @@ class ValueMatcher:
                 self._known[place] = await self._column(*place)
 
         reading = [asyncio.ensure_future(read(place)) for place in waiting]
-        if reading:
-            await asyncio.wait(reading, timeout=self._seconds)
-        for task in reading:
-            task.cancel()
+        try:
+            if reading:
+                await asyncio.wait(reading, timeout=self._seconds)
+        finally:
+            for task in reading:
+                task.cancel()
         done = await asyncio.gather(*reading, return_exceptions=True)
         return [
             ".".join(place)
