@@ -241,6 +241,22 @@ def test_a_value_that_its_column_lacks_is_suspicious_and_the_nearest_is_told(gra
     assert problem == "country.name holds no 'Germani'. Near it: 'Germany'."
 
 
+async def test_rows_are_answered_though_a_value_of_their_query_cannot_be_looked_up(url):
+    class Away(SQLDatabase):
+        async def aholds(self, *_, **__):
+            raise DatabaseError("The database did not answer within 2 seconds.")
+
+    script = Script().when(DRAFT, reply=draft(IN_GERMANY)).when(ANSWER, reply="Ada and Bo.")
+    graph = create_text_to_sql(
+        ScriptedChatModel(script), Away(url), embeddings=HashEmbeddings(), retry=None
+    )
+    asked = {"question": "Who lives in Germany?"}
+    told = [e async for e in graph.astream(asked, stream_mode=["custom", "values"])]
+    state = told[-1][1]
+    assert (outcomes(state), state["answer"]) == (["rows"], "Ada and Bo.")
+    assert any("was not looked up in country.name" in str(event) for _, event in told)
+
+
 def test_tables_joined_without_a_condition_are_suspicious_and_may_be_right(graph):
     query = "SELECT COUNT(*) AS pairs FROM customer, country"
     script = Script().when(DRAFT, reply=draft(query)).when(SUSPICIOUS, reply=repaired(query))
@@ -342,6 +358,12 @@ def test_a_candidate_that_the_model_fails_at_is_gone_without(graph):
     drafts = iter([draft(COUNT), RuntimeError("The model is busy.")])
     script = Script().when(DRAFT, reply=lambda _: next(drafts)).when(ANSWER, reply="3")
     assert graph(script, candidates=2).invoke(HOW_MANY)["rows"] == [[3]]
+
+
+def test_of_candidates_without_a_query_the_first_that_asks_back_is_heard(graph):
+    drafts = [draft(""), draft("", clarification="Which customers?")]
+    state = graph(Script().when(DRAFT, reply=drafts), candidates=2).invoke(HOW_MANY)
+    assert state["answer"] == "Which customers?"
 
 
 def test_candidates_that_all_fail_are_repaired(graph):

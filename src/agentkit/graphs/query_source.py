@@ -12,7 +12,8 @@ from agentkit.databases.examples import ExamplePicker, Examples, Glossary, Gloss
 from agentkit.databases.linking import SchemaLinker
 from agentkit.databases.schema import AnySchema
 from agentkit.databases.values import ValueMatcher, ValueReader
-from agentkit.events import FoundValue
+from agentkit.errors import DatabaseError, QueryError, QueryRefusedError
+from agentkit.events import FoundValue, emit
 from agentkit.graphs.querying import Example
 from agentkit.models import embeddings as made_embeddings
 from agentkit.models import embeddings_at_hand
@@ -117,12 +118,22 @@ class DatabaseSource:
     async def absent(
         self, table: str, column: str, value: str, *, ignore_case: bool = False
     ) -> str | None:
-        """What is wrong with a filter for a value that its column does not hold."""
-        held = await self._database.aholds(table, column, value, ignore_case=ignore_case)
+        """What is wrong with a filter for a value that its column does not hold.
+
+        A value that cannot be looked up is not held against the query, whose rows may be there.
+        """
+        held: bool | None = None
+        near: list[str] = []
+        try:
+            held = await self._database.aholds(table, column, value, ignore_case=ignore_case)
+            if held is False:
+                near = await (await self._values()).anearest(table, column, value)
+        except (QueryRefusedError, QueryError, DatabaseError) as error:
+            notice = f"{value!r} was not looked up in {table}.{column}: {error}"
+            emit({"type": "notice", "message": notice})
         if held is not False:
             return None
         told = f"{table}.{column} holds no {value!r}."
-        near = await (await self._values()).anearest(table, column, value)
         return f"{told} Near it: {', '.join(map(repr, near))}." if near else told
 
     async def _values(self) -> ValueMatcher:

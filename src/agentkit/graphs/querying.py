@@ -406,8 +406,8 @@ class QueryNodes:
         queries = [query for draft in drafts if (query := draft.query.strip())]
         emit({"type": "queries_drafted", "queries": _distinct(queries)})
         if not queries:
-            asked_back = next((d.clarification.strip() for d in drafts), "")
-            return {"clarification": asked_back or NO_QUERY}
+            asked_back = _distinct(draft.clarification for draft in drafts)
+            return {"clarification": asked_back[0] if asked_back else NO_QUERY}
         return {
             "pending": queries,
             "assumptions": _distinct(a for d in drafts for a in d.assumptions),
