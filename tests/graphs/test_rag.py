@@ -689,6 +689,14 @@ def test_quotes_are_checked_against_the_document():
     assert '"the capital of Gaul" does not stand in document [1].' in model.script.calls[-1].text
 
 
+def test_a_citation_of_made_up_words_is_dropped_where_the_repair_fails():
+    script = Script().when("quote the words", reply='It is Paris: "the capital of Gaul" [1].')
+    model = scripted(script.when(REPAIR, reply=ValueError("model is down")))
+    out = create_rag(model, finding(PARIS), quotes=True).invoke({"question": QUESTION})
+    assert (out["answer"], out["citations"]) == ('It is Paris: "the capital of Gaul".', [])
+    assert "model is down" in out["failures"][0]["error"]
+
+
 def test_an_extractive_answer_is_made_of_whole_sentences():
     model = scripted(Script().when(EXTRACT, reply={"sentences": ["2"]}))
     two = Document("Lyon is large [3]. Paris is the capital [4] of France. Nice is nice indeed.")

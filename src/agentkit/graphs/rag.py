@@ -500,11 +500,14 @@ class RagNodes:
             ],
         }
 
-    def repair_failed(self, state: RagState, error: NodeError) -> Command[Any]:
+    def repair_failed(
+        self, state: RagState, error: NodeError, runtime: Runtime[Any]
+    ) -> Command[Any]:
         """Keep the answer, without the citations that do not hold."""
         if not state["answer"].strip():
             raise error.error
-        checked = check_answer(state["answer"], state["documents"])
+        quotes = self.context.of_run(runtime).quotes
+        checked = check_answer(state["answer"], state["documents"], quotes=quotes)
         return gone_without(
             "cite",
             "rag.repair_citations",
