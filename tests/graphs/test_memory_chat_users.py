@@ -175,9 +175,12 @@ async def test_extraction_runs_after_every_so_many_turns():
     assert "Message 5" in found[1].text
 
 
-async def test_messages_that_were_summarised_meanwhile_are_looked_at_too():
+@pytest.mark.parametrize(("every", "max_tokens"), [(4, 400), (8, 260)])
+async def test_messages_that_were_summarised_meanwhile_are_looked_at_too(every, max_tokens):
     script = learning().when(None, system="Keep the summary", reply={"summary": "in short"})
-    graph = chat(script, extract_every=4, max_tokens=400, max_summary_tokens=40, recall=0)
+    graph = chat(
+        script, extract_every=every, max_tokens=max_tokens, max_summary_tokens=40, recall=0
+    )
     told = "This is message {n} about a cat, and it is quite a long one, of many words indeed."
     for n in range(24):
         await ask(graph, told.format(n=n))

@@ -197,10 +197,11 @@ class MemoryChatOutput(TypedDict, total=False):
 class MemoryChatState(SummarizedState):
     """All that flows between the nodes.
 
-    `asked` is the message as a graph is asked it. `left` are the messages that left in this run,
-    `extracted` is the id of the last message in which was looked for what to remember, and `turns`
-    how many were answered since. `replied` is the fingerprint of the last message that has its
-    reply. `scale` is how many tokens the model counts for each one counted.
+    `asked` is the message as a graph is asked it. `left` are the messages that left in this run, or
+    in earlier ones and still wait to be looked at; `extracted` is the id of the last message in
+    which was looked for what to remember, and `turns` how many were answered since. `replied` is
+    the fingerprint of the last message that has its reply. `scale` is how many tokens the model
+    counts for each one counted.
     """
 
     question: NotRequired[Annotated[str, EphemeralValue]]
@@ -264,7 +265,7 @@ class MemoryChatNodes:
             "memories": [],
             "citations": [],
             "result": {},
-            "left": [],
+            "left": _waiting(state, settings),
             "failures": Overwrite(unsaved(ensure_config())),
         }
 
@@ -307,7 +308,8 @@ class MemoryChatNodes:
         short, other = self._short(state, runtime), self._other(runtime)
         changes = await short.asummarized(state["messages"], state.get("summary"), other=other)
         gone = {removal.id for removal in changes.get("messages", ())}
-        return {**changes, "left": [each for each in state["messages"] if each.id in gone]}
+        left = [each for each in state["messages"] if each.id in gone]
+        return {**changes, "left": [*state["left"], *left]}
 
     def before_reply(self, state: MemoryChatState, runtime: Runtime[Any]) -> list[str]:
         """Reply, and summarise beside it where the messages are many."""
@@ -600,6 +602,14 @@ def _last_human(messages: Sequence[AnyMessage]) -> HumanMessage:
 def _last_turn(messages: Sequence[AnyMessage]) -> list[AnyMessage]:
     """The last human message and what follows it."""
     return list(messages[messages.index(_last_human(messages)) :])
+
+
+def _waiting(state: MemoryChatState, settings: MemoryChatContext) -> list[AnyMessage]:
+    """The messages that left in earlier runs and in which is still to be looked for memories."""
+    turns = state.get("turns", 0)
+    # not for ever, or a conversation would grow without end whose extraction always fails
+    waits = settings.extract == "after" and 0 < turns < 2 * settings.extract_every
+    return state.get("left", []) if waits else []
 
 
 def _since(messages: Sequence[AnyMessage], known: str | None) -> list[AnyMessage]:
