@@ -119,6 +119,15 @@ def test_csv_cells_hold_text_and_lists_as_json(file):
     ]
 
 
+@pytest.mark.parametrize("odd", "\u2028\u2029\x85\x0b\x0c\x1c")
+def test_a_csv_cell_ends_at_no_other_line_break_than_csvs_own(file, odd):
+    path = file("q.csv", f"question,answer\r\nHow{odd}long?,Three weeks\r\nHow much?,Nothing\r\n")
+    assert load_dataset(path) == [
+        ask(f"How{odd}long?", "1", answer="Three weeks"),
+        ask("How much?", "2", answer="Nothing"),
+    ]
+
+
 @pytest.mark.parametrize(("name", "between"), [("q.tsv", "\t"), ("q.csv", ";")])
 def test_other_separators_are_read(file, name, between):
     path = file(name, f"question{between}answer\n\nHow long?{between}Three weeks\n")

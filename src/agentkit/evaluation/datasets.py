@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import difflib
+import io
 import json
 import math
 import random
@@ -392,7 +393,7 @@ def _no_constant(name: str) -> NoReturn:
 
 
 def _csv(path: Path) -> Iterator[_Row]:
-    lines = _text(path).splitlines(keepends=True)
+    lines = list(io.StringIO(_text(path), newline=""))  # a cell may hold U+2028 and its like
     reader = csv.reader(lines, delimiter=_delimiter(path, lines), strict=True)
     header: list[str] = []
     line = 1
@@ -472,7 +473,7 @@ def _beir(folder: Path) -> Iterator[_Row]:
 
 def _qrels(file: Path) -> dict[str, dict[str, int]]:
     grades: dict[str, dict[str, int]] = defaultdict(dict)
-    for number, line in enumerate(_text(file).splitlines(), 1):
+    for number, line in enumerate(_text(file).split("\n"), 1):
         where = f"{file}, line {number}"
         cells = line.split("\t")
         if not line.strip() or (number == 1 and cells[-1].strip() == "score"):
