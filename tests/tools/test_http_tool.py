@@ -69,6 +69,13 @@ def test_a_long_answer_is_cut_and_said_so(api):
     assert message.artifact["body"] == "x" * 1_000
 
 
+def test_json_nested_without_end_is_told_as_text(api):
+    api.answers("/deep", "[" * 200_000, kind="application/json")
+    message = call(http_request([host(api)]), url=f"{api.url}/deep")
+    assert message.status == "success"
+    assert message.artifact["body"] == "[" * 200_000
+
+
 def test_a_body_is_sent_as_json(api):
     tool = http_request([host(api)], methods=["POST"])
     call(tool, url=f"{api.url}/cities", body={"name": "Genève"})

@@ -169,6 +169,7 @@ def test_what_is_not_there_is_told(wiki, query, told):
         ((429, {}, b""), "429 Too Many Requests. Try again later, or go on without it."),
         ((200, {}, b"<html>"), "something else than was asked for"),
         ((200, {}, b"[]"), "something else than was asked for"),
+        ((200, {}, b"[" * 200_000), "something else than was asked for"),
         ((302, {"Location": "https://other.example/"}, b""), "only these hosts may be called"),
     ],
 )

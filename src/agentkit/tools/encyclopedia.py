@@ -200,7 +200,7 @@ def _json(answer: Fetched) -> dict[str, Any]:
     _checked(answer)
     try:
         found = json.loads(answer.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
         raise ToolException("Wikipedia answered with something else than was asked for.")

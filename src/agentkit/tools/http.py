@@ -198,5 +198,5 @@ def _without_secrets(text: str, own: Mapping[str, str]) -> str:
 def _parsed(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
