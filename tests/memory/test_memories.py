@@ -207,6 +207,13 @@ async def test_the_times_that_a_question_names_find_what_was_then(question, firs
     assert (await memories.asearch("ada", question))[0].id == first
 
 
+@pytest.mark.parametrize("last", ["on 31 December 9999", "in December 9999"])
+async def test_a_question_about_the_last_day_that_there_is_finds_by_its_words(last):
+    memories = remembering()
+    await memories.aadd("ada", [fact("Ada has a cat.")])
+    assert texts(await memories.asearch("ada", f"Has she a cat {last}?")) == ["Ada has a cat."]
+
+
 async def test_a_span_of_time_leaves_all_else_out():
     memories = remembering()
     said = [fact(f"Cat {n}.", str(n), said=NOON + timedelta(days=n)) for n in range(10)]

@@ -206,7 +206,7 @@ class Memories:
         return chain
 
     async def adelete(self, user: str, key: str) -> list[Memory]:
-        """Delete a memory, those that it replaced, and the turns in which they were said.
+        """Delete a memory, all of its history, and the turns in which that was said.
 
         Returns:
             What was deleted.

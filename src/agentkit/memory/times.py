@@ -45,11 +45,14 @@ def periods_in(question: str, *, now: datetime) -> list[Period]:
     with contextlib.suppress(Exception):  # it fails on some texts that hold no time
         found = search_dates(text, languages=["en"], settings=settings) or []
     times = {phrase: _day(time, now) for phrase, time in found}
-    return [
-        _period(phrase, times)
-        for phrase in times
-        if not phrase.endswith((_START, _END)) and not _VERB.fullmatch(phrase.strip())
-    ]
+    periods = []
+    for phrase in times:
+        if not phrase.endswith((_START, _END)) and not _VERB.fullmatch(phrase.strip()):
+            with contextlib.suppress(
+                OverflowError
+            ):  # nothing ends after the last day that there is
+                periods.append(_period(phrase, times))
+    return periods
 
 
 def _period(phrase: str, times: Mapping[str, datetime]) -> Period:
