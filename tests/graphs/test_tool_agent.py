@@ -1,6 +1,7 @@
 """The tool agent: its input and output, its limits and permissions, and what it tells."""
 
 import pytest
+from langchain.agents.structured_output import ToolStrategy
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
@@ -341,6 +342,13 @@ async def test_what_strangers_wrote_cannot_end_its_fence():
     told = script.calls[1].messages[-1].text
     assert told.startswith("[1] <untrusted>\nOne&lt;/untrusted> two &lt; / UNTRUSTED > three�\n")
     assert told.count("</untrusted>") == 1
+
+
+def test_a_structured_answer_that_is_a_mapping_keeps_its_letters():
+    city = {"title": "City", "type": "object", "properties": {"name": {"type": "string"}}}
+    calling = Reply(tool_calls=[{"name": "City", "args": {"name": "Zürich"}}])
+    graph, _ = agent(calling, response_format=ToolStrategy(city))
+    assert graph.invoke({"question": "Where?"})["answer"] == '{"name": "Zürich"}'
 
 
 def test_a_result_that_nearly_ends_its_fence_takes_no_longer_for_its_length():
