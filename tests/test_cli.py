@@ -127,6 +127,14 @@ def test_an_answer_is_printed_with_its_progress_and_its_sources(workspace, index
     assert "[1] a document without a source" in done.stdout
 
 
+def test_what_a_model_writes_does_nothing_to_the_terminal(workspace, index, served):
+    written = "Four\x1b]52;c;eA==\x07 \u202eweeks\x9b2J\r\n\tor so [1]."
+    served(Script().when("Answer the question", reply=written))
+    done = run("ask", QUESTION, "--index", index, "--quiet")
+    assert "Four�]52;c;eA==� �weeks�2J\n\tor so [1].".expandtabs() in done.stdout.expandtabs()
+    assert not re.search("[\x1b\x07\x9b\u202e]", done.stdout)
+
+
 def test_a_corrected_answer_is_printed_as_such(workspace, index, served):
     script = Script().when("has the problems", reply="Four weeks [1].")
     served(script.when("Answer the question", reply="Four weeks [9]."))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,13 +11,26 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.text import Text
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
     from langgraph.graph.state import CompiledStateGraph
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(highlight=False, soft_wrap=True, stderr=True)
+_UNSHOWN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""What a terminal acts on, and what turns around the direction of the text behind it."""
+
+
+class _Terminal(Console):
+    """A console on which the words of models, pages and documents do nothing but stand."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """The text as it is printed."""
+        return super().render_str(_UNSHOWN.sub("\ufffd", text), **options)
+
+
+out = _Terminal(highlight=False, soft_wrap=True)
+err = _Terminal(highlight=False, soft_wrap=True, stderr=True)
 
 ModelOption = Annotated[str | None, typer.Option(help="Chat model: provider:model, or local.")]
 PromptsOption = Annotated[
