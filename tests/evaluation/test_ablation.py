@@ -257,6 +257,22 @@ def test_of_two_that_gain_as_much_the_cheaper_is_recommended():
     assert ablation.recommended.name == "rewrite=cheap"
 
 
+def test_what_asks_no_model_takes_less_than_what_asks_a_cheap_one():
+    model = ScriptedChatModel(Reply("yes", usage=(100, 0)))
+
+    def make(*, model_asked=None, words_counted=None):
+        async def graph(inputs):
+            if model_asked:
+                await model.ainvoke("?")
+            return {"answer": "yes" if model_asked or words_counted else "no"}
+
+        return graph
+
+    options = {"model_asked": True, "words_counted": True}
+    ablation = ablate(make, options, ROWS, right, prices={"": (1e-6, 1e-6)})
+    assert ablation.recommended.name == "words_counted"
+
+
 def test_of_two_that_take_as_much_the_better_is_recommended():
     gains = {("rewrite", "good"): 0.45, ("rewrite", "best"): 0.7}
     ablation = ablate(factory(gains), {"rewrite": [None, "good", "best"]}, ROWS, right)

@@ -33,6 +33,7 @@ Where: TypeAlias = Literal["alone", "among all", "on average"]
 _FORMAT = "agentkit.ablation"
 _FORMAT_VERSION = 1
 _LEVEL = 0.05
+_TAKEN = ("cost_per_run", "tokens_per_run", "seconds_p50")
 _CLEARLY = 0.05
 """What is taken is another amount when it differs by more than this share."""
 
@@ -48,18 +49,22 @@ class Configuration:
     @property
     def takes(self) -> float:
         """What a run takes: money where prices are known, else tokens, else the median seconds."""
-        figures = self.report.figures
-        for name in ("cost_per_run", "tokens_per_run", "seconds_p50"):
-            if figures[name]:
-                return float(figures[name])
-        return 0.0
+        return next((float(took) for name in _TAKEN if (took := self.report.figures[name])), 0.0)
 
     def is_less_than(self, other: Configuration) -> bool:
         """Whether it takes clearly less, or about as much with fewer techniques."""
-        about_as_much = self.takes <= other.takes * (1 + _CLEARLY)
-        return self.takes < other.takes * (1 - _CLEARLY) or (
-            about_as_much and len(self.on) < len(other.on)
-        )
+        mine, theirs = self._takes_beside(other)
+        about_as_much = mine <= theirs * (1 + _CLEARLY)
+        return mine < theirs * (1 - _CLEARLY) or (about_as_much and len(self.on) < len(other.on))
+
+    def _takes_beside(self, other: Configuration) -> tuple[float, float]:
+        """What a run takes, and one of the other, both in money, in tokens or in seconds."""
+        figures, others = self.report.figures, other.report.figures
+        for name in _TAKEN:
+            mine, theirs = figures[name], others[name]
+            if None not in (mine, theirs) and (mine or theirs):
+                return float(mine), float(theirs)
+        return 0.0, 0.0
 
 
 @dataclass(frozen=True)
