@@ -435,6 +435,16 @@ def test_a_query_is_asked_about_before_it_runs(shop, typed, told):
     assert ("DROP" in done.output) == ("DROP" in typed)
 
 
+def test_a_query_that_is_asked_about_does_nothing_to_the_terminal(served):
+    query = f"{COUNT} WHERE name <> '\x9b2J\u202e'"
+    script = Script().when("Write one read-only SQL", reply={"query": query})
+    served(script.when("Answer the question from the rows", reply="There are 120 customers."))
+    words = ["sql", str(SHOP), HOW_MANY, "--approve"]
+    done = CliRunner().invoke(app, words, input="y\n", catch_exceptions=False)
+    assert done.stderr.count("'�2J�'") == done.stdout.count("'�2J�'") == 1
+    assert not re.search("[\x9b\u202e]", done.output)
+
+
 def test_a_query_that_had_to_be_repaired_is_told(served):
     script = Script().when("<problem>", reply={"query": COUNT})
     script.when("Write one read-only SQL", reply={"query": "SELECT nope FROM customer"})

@@ -26,7 +26,12 @@ class _Terminal(Console):
 
     def render_str(self, text: str, **options: Any) -> Text:
         """The text as it is printed."""
-        return super().render_str(_UNSHOWN.sub("\ufffd", text), **options)
+        return super().render_str(harmless(text), **options)
+
+
+def harmless(text: str) -> str:
+    """The text with a mark in place of each character that a terminal acts on."""
+    return _UNSHOWN.sub("\ufffd", text)
 
 
 out = _Terminal(highlight=False, soft_wrap=True)

@@ -21,6 +21,7 @@ from agentkit.cli.console import (
     common_event,
     err,
     follow_to_end,
+    harmless,
     no_event,
     out,
     print_failures,
@@ -183,7 +184,7 @@ def _decided(request: Mapping[str, Any]) -> dict[str, str]:
     if problem := request.get("problem"):
         err.print(f"[red]{escape(problem)}[/]")
     for query in request["queries"]:
-        err.print(Syntax(query, "sql", background_color="default", word_wrap=True))
+        err.print(_highlighted(query, "sql"))
     said = typer.prompt("Run this query? [y]es, [n]o, or another query", default="n", err=True)
     if said.strip().lower() in ("y", "yes"):
         return {"decision": "accept"}
@@ -209,12 +210,16 @@ def _told(event: Mapping[str, Any]) -> str | None:
 def _print_result(result: Mapping[str, Any], *, language: str) -> None:
     if result["query"]:
         out.print()
-        out.print(Syntax(result["query"], language, background_color="default", word_wrap=True))
+        out.print(_highlighted(result["query"], language))
     if result["rows"]:
         out.print(_table(result))
     for assumption in result["assumptions"]:
         out.print(f"[dim]Assumed:[/] {escape(assumption)}")
     print_failures(result)
+
+
+def _highlighted(query: str, language: str) -> Syntax:
+    return Syntax(harmless(query), language, background_color="default", word_wrap=True)
 
 
 def _table(result: Mapping[str, Any]) -> Table:
