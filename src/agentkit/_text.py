@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 
 def well_formed(text: str) -> str:
     """The text with paired surrogates joined and lone ones replaced: UTF-8 can hold neither."""
@@ -15,6 +17,17 @@ def well_formed(text: str) -> str:
 def shortened(text: str, limit: int = 300) -> str:
     """The first characters of a text that is longer than the limit."""
     return text if len(text) <= limit else f"{text[:limit]}…"
+
+
+def without_tags(text: str, *names: str) -> str:
+    """The text with tags of these names made plain text: it can neither end nor begin an element.
+
+    Args:
+        text: The text, such as a stranger's that stands in such an element of a prompt.
+        names: The elements' names, in any case and with any blanks as a model may read them.
+    """
+    listed = "|".join(map(re.escape, names))
+    return re.sub(rf"<(?=\s*(?:/\s*)?(?:{listed})\b)", "&lt;", text, flags=re.IGNORECASE)
 
 
 def error_text(error: BaseException) -> str:

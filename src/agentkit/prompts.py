@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
@@ -24,7 +23,7 @@ from pydantic import BaseModel, RootModel
 from agentkit._files import write_whole
 from agentkit._structured import StructuredCall, schema_of
 from agentkit._sync import run_sync
-from agentkit._text import shortened, well_formed
+from agentkit._text import shortened, well_formed, without_tags
 from agentkit.errors import (
     ConfigurationError,
     InvalidInputError,
@@ -194,7 +193,8 @@ class Prompt(Generic[Output]):
         if len(self.inputs) == 1:
             return as_text(values[next(iter(self.inputs))])
         return "\n\n".join(
-            f"<{name}>\n{self._fenced(as_text(values[name]))}\n</{name}>" for name in self.inputs
+            f"<{name}>\n{without_tags(as_text(values[name]), *self.inputs)}\n</{name}>"
+            for name in self.inputs
         )
 
     def render_output(self, values: Mapping[str, Any]) -> str:
@@ -278,11 +278,6 @@ class Prompt(Generic[Output]):
         if not stream:
             run_config["tags"] = [*run_config.get("tags", ()), NO_STREAM]
         return run_config
-
-    def _fenced(self, text: str) -> str:
-        """The text with any tag of this prompt's own inputs made harmless."""
-        names = "|".join(re.escape(name) for name in self.inputs)
-        return re.sub(rf"<(?=\s*(?:/\s*)?(?:{names})\b)", "&lt;", text, flags=re.IGNORECASE)
 
 
 @dataclass(frozen=True)

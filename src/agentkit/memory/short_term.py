@@ -10,6 +10,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AnyMessage, RemoveMessage
 from langgraph.graph import MessagesState
 
+from agentkit._text import without_tags
 from agentkit.errors import ConfigurationError, SummaryError
 from agentkit.events import emit, tell_failure
 from agentkit.memory.counting import TokenCounter
@@ -130,7 +131,7 @@ class ShortTerm:
 
 def with_summary(instructions: str, summary: RunningSummary | None) -> str:
     """Instructions with the summary behind them, where there is one."""
-    told = _SUMMARY.format(text=_harmless(summary["text"])) if summary else ""
+    told = _SUMMARY.format(text=without_tags(summary["text"], "summary")) if summary else ""
     return "\n\n".join(filter(None, [instructions, told]))
 
 
@@ -152,8 +153,3 @@ def budget_of(model: BaseChatModel, max_tokens: int) -> int:
     """The tokens that a prompt may have: no more than the model's context window has room for."""
     window = (model.profile or {}).get("max_input_tokens")
     return min(max_tokens, int(window * _FOR_THE_PROMPT)) if window else max_tokens
-
-
-def _harmless(text: str) -> str:
-    """The text without what could close the element that it is put in."""
-    return text.replace("</summary", "&lt;/summary")

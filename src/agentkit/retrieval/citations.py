@@ -12,6 +12,7 @@ from langchain_core.documents import Document
 from typing_extensions import TypedDict
 
 from agentkit._numbers import whole_number
+from agentkit._text import without_tags
 from agentkit.retrieval.documents import document_id
 from agentkit.retrieval.words import folded_words
 
@@ -330,7 +331,7 @@ def _title_attribute(document: Document) -> str:
 
 def _harmless(text: str) -> str:
     """The text with any tag that could be taken for a fence of the prompt opened up."""
-    return re.sub(r"<(?=\s*(?:/\s*)?documents?\b)", "&lt;", _sendable(text), flags=re.IGNORECASE)
+    return without_tags(_sendable(text), "document", "documents")
 
 
 def _sendable(text: str) -> str:
