@@ -11,7 +11,7 @@ import functools
 import os
 import queue
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
@@ -66,6 +66,17 @@ async def on_loop(
     if _running_loop() is loop:
         return await start()
     return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(start(), loop))
+
+
+async def all_of(calls: Iterable[Coroutine[Any, Any, Result]], /) -> list[Result]:
+    """What calls return that are made at once; where one fails, the others end."""
+    tasks = [asyncio.ensure_future(call) for call in calls]
+    try:
+        return await asyncio.gather(*tasks)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        raise
 
 
 def in_thread(call: Callable[[], Result], *, name: str) -> concurrent.futures.Future[Result]:

@@ -19,12 +19,33 @@ from agentkit.testing import Script, ScriptedChatModel
 QUESTION = "What is the capital of France?"
 
 
+class OneOfManyFails(ScriptedChatModel):
+    """Fails the first call, and never answers the others."""
+
+    begun: list[int] = []
+
+    async def _agenerate(self, *_, **__):
+        self.begun.append(1)
+        if len(self.begun) == 1:
+            raise ValueError("model is busy")
+        await asyncio.Event().wait()
+
+
 def model(*replies):
     return ScriptedChatModel(Script(list(replies)))
 
 
 def texts(queries):
     return [item["text"] for item in queries]
+
+
+async def test_where_one_passage_fails_no_other_is_written_any_more():
+    asked = OneOfManyFails(Script())
+    with pytest.raises(ValueError, match="model is busy"):
+        await HyDE(4).rewrite(QUESTION, model=asked)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 async def test_multi_query_asks_for_as_many_variants_as_wanted():

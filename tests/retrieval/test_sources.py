@@ -125,6 +125,22 @@ class TestLangChainRetrievers:
         assert ids(await search(source, HYDE)) == [["capital?"], ["Paris France"], ["Rome Italy"]]
         assert sorted(asked) == ["Paris France", "Rome Italy", "capital?"]
 
+    async def test_where_one_of_several_searches_fails_no_other_goes_on(self):
+        class OneOfManyFails(BaseRetriever):
+            def _get_relevant_documents(self, query, *, run_manager):
+                raise NotImplementedError
+
+            async def _aget_relevant_documents(self, query, *, run_manager):
+                if query == "capital?":
+                    raise ValueError("server is busy")
+                await asyncio.Event().wait()
+
+        with pytest.raises(ValueError, match="server is busy"):
+            await search(Source(OneOfManyFails()), HYDE)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
     async def test_a_filter_of_the_run_is_left_out_and_one_of_its_own_is_refused(self):
         assert ids(await search(Returning(found=DOCUMENTS[:1]), where={"n": 9})) == [["paris"]]
         with pytest.raises(ConfigurationError, match="cannot filter"):

@@ -19,6 +19,7 @@ from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
 from pydantic import BaseModel, Field
 
+from agentkit._sync import all_of
 from agentkit.errors import ConfigurationError, MissingExtraError, RetrievalError
 from agentkit.prompts import Prompt, PromptSet
 from agentkit.retrieval.citations import render_documents
@@ -141,13 +142,11 @@ class PointwiseReranker:
     ) -> list[Document]:
         """The documents by score; equal ones keep their order."""
         prompt = RANK_POINTWISE.using(prompts)
-        judged = await asyncio.gather(
-            *(
-                prompt.ainvoke(
-                    model, question=question, documents=render_documents([item], self.max_chars)
-                )
-                for item in documents
+        judged = await all_of(
+            prompt.ainvoke(
+                model, question=question, documents=render_documents([item], self.max_chars)
             )
+            for item in documents
         )
         return scored(documents, [float(relevance.score) for relevance in judged])
 

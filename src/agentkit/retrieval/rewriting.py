@@ -6,7 +6,6 @@ queries. Any mix of them can be given to `create_rag`.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
@@ -14,6 +13,7 @@ from typing import Any, ClassVar, Protocol
 from langchain_core.language_models import BaseChatModel
 from pydantic import BaseModel, Field
 
+from agentkit._sync import all_of
 from agentkit.errors import ConfigurationError
 from agentkit.prompts import Prompt, PromptSet
 from agentkit.retrieval.sources import Query, query
@@ -158,9 +158,7 @@ class HyDE:
     ) -> list[Query]:
         """One query: the question with its hypothetical passages; none if all are empty."""
         prompt = HYPOTHETICAL_PASSAGE.using(prompts)
-        written = await asyncio.gather(
-            *(prompt.ainvoke(model, question=question) for _ in range(self.n))
-        )
+        written = await all_of(prompt.ainvoke(model, question=question) for _ in range(self.n))
         passages = [text.strip() for text in written if text.strip()]
         return [query(question, kind="hypothetical", passages=passages)] if passages else []
 

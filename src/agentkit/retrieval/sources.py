@@ -22,6 +22,7 @@ from langchain_core.vectorstores import VectorStore, VectorStoreRetriever
 from typing_extensions import TypedDict
 
 from agentkit._numbers import above_zero
+from agentkit._sync import all_of
 from agentkit.errors import ConfigurationError, RetrievalError
 from agentkit.retrieval.documents import annotate, document_of
 
@@ -146,7 +147,7 @@ class Source:
         texts = [query["text"], *query["passages"]]
         if self.can_search_by_vector(scored=wanted.scored):
             return [await self.engine.search_mean(texts, wanted)]
-        return await asyncio.gather(*(self.engine.search(text, wanted) for text in texts))
+        return await all_of(self.engine.search(text, wanted) for text in texts)
 
     def _checked(self, ranking: Any, k: int) -> list[Document]:
         if not isinstance(ranking, Sequence) or isinstance(ranking, str):
