@@ -347,8 +347,9 @@ def _answer_and_citations(state: Mapping[str, Any]) -> tuple[str, list[int]]:
     run = run_messages(state["messages"])
     if structured is not None:
         as_json = getattr(structured, "model_dump_json", None)
-        told = json.dumps(structured, ensure_ascii=False, default=repr)
-        answer = str(as_json()) if as_json else told
+        answer = (
+            str(as_json()) if as_json else json.dumps(structured, ensure_ascii=False, default=repr)
+        )
     elif run and isinstance(run[-1], ToolMessage):  # of a tool that returns directly
         number = number_of(run[-1].text)
         return bare(run[-1].text), [] if number is None else [number]

@@ -47,11 +47,10 @@ def periods_in(question: str, *, now: datetime) -> list[Period]:
     times = {phrase: _day(time, now) for phrase, time in found}
     periods = []
     for phrase in times:
-        if not phrase.endswith((_START, _END)) and not _VERB.fullmatch(phrase.strip()):
-            with contextlib.suppress(
-                OverflowError
-            ):  # nothing ends after the last day that there is
-                periods.append(_period(phrase, times))
+        if phrase.endswith((_START, _END)) or _VERB.fullmatch(phrase.strip()):
+            continue
+        with contextlib.suppress(OverflowError):  # nothing ends after the last day that there is
+            periods.append(_period(phrase, times))
     return periods
 
 
