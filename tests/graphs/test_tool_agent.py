@@ -6,6 +6,7 @@ from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import Command
+from pydantic import BaseModel
 
 from agentkit import create_rag, create_tool_agent, prompts_of
 from agentkit.errors import ConfigurationError, InvalidInputError, UnknownPromptError
@@ -349,6 +350,22 @@ def test_a_structured_answer_that_is_a_mapping_keeps_its_letters():
     calling = Reply(tool_calls=[{"name": "City", "args": {"name": "Zürich"}}])
     graph, _ = agent(calling, response_format=ToolStrategy(city))
     assert graph.invoke({"question": "Where?"})["answer"] == '{"name": "Zürich"}'
+
+
+class Sums(BaseModel):
+    """What was added."""
+
+    numbers: list[int]
+    told: list[str]
+
+
+@pytest.mark.parametrize(("told", "cited"), [("It is 3.", []), ("It is 3 [1].", [1])])
+@pytest.mark.parametrize("schema", [Sums, Sums.model_json_schema()], ids=["class", "mapping"])
+def test_a_structured_answer_cites_by_its_texts_and_not_by_its_lists(schema, told, cited):
+    calling = Reply(tool_calls=[{"name": "Sums", "args": {"numbers": [1], "told": [told]}}])
+    graph, _ = agent(ADDING, calling, response_format=ToolStrategy(schema))
+    result = graph.invoke({"question": "1 + 2?"})
+    assert [each["number"] for each in result["citations"]] == cited
 
 
 def test_a_result_that_nearly_ends_its_fence_takes_no_longer_for_its_length():

@@ -181,6 +181,13 @@ def test_a_search_that_failed_is_asked_again():
     assert call(tool, query="q").status == "success"
 
 
+def test_a_search_that_found_nothing_is_asked_again():
+    engine = Engine([], [result(1)])
+    tool = searcher(engine)
+    assert call(tool, query="q").artifact["sources"] == []
+    assert call(tool, query="q").content.startswith("1. Title 1")
+
+
 def test_two_tools_share_no_results():
     engine = Engine([result(1)])
     for tool in (searcher(engine), searcher(engine), searcher(engine, cache_seconds=0)):

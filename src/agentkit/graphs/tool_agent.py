@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, NotRequired, TypeAlias, Unpack, cast
 
@@ -350,13 +350,22 @@ def _answer_and_citations(state: Mapping[str, Any]) -> tuple[str, list[int]]:
         answer = (
             str(as_json()) if as_json else json.dumps(structured, ensure_ascii=False, default=repr)
         )
-    elif run and isinstance(run[-1], ToolMessage):  # of a tool that returns directly
+        return answer, cited_numbers("\n".join(_texts(json.loads(answer))))
+    if run and isinstance(run[-1], ToolMessage):  # of a tool that returns directly
         number = number_of(run[-1].text)
         return bare(run[-1].text), [] if number is None else [number]
-    else:
-        replies = [m for m in run if isinstance(m, AIMessage)]
-        answer = (replies[-1].text.strip() if replies else "") or NO_ANSWER
+    replies = [m for m in run if isinstance(m, AIMessage)]
+    answer = (replies[-1].text.strip() if replies else "") or NO_ANSWER
     return answer, cited_numbers(answer)
+
+
+def _texts(structured: Any) -> Iterator[str]:
+    """The texts in a structured answer: a list of numbers there cites nothing."""
+    if isinstance(structured, str):
+        yield structured
+    elif isinstance(structured, list | dict):
+        for value in structured.values() if isinstance(structured, dict) else structured:
+            yield from _texts(value)
 
 
 def _citation(record: ToolCallRecord) -> ToolCitation:

@@ -9,7 +9,7 @@ from typing import Any
 
 from langchain.agents.middleware import AgentMiddleware, AgentState, ModelRequest, ModelResponse
 from langchain_core.embeddings import Embeddings
-from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.messages import AIMessage
 from langchain_core.tools import BaseTool
 from pydantic import BaseModel, Field
 
@@ -17,7 +17,7 @@ from agentkit._sync import run_sync
 from agentkit.databases.meaning_index import MeaningIndex
 from agentkit.databases.words_index import WordIndex, split_words
 from agentkit.events import emit
-from agentkit.middleware.results import run_messages
+from agentkit.middleware.results import is_question, run_messages
 from agentkit.retrieval.fusion import fused_keys
 from agentkit.tools._aged import AgedCache
 from agentkit.tools._making import make_tool
@@ -173,9 +173,7 @@ class ToolSelection(AgentMiddleware[AgentState[Any], Any, Any]):
         return told or "No tool does that.", {"tools": names}
 
     async def _names(self, request: ModelRequest[Any]) -> set[str]:
-        question = next(
-            (m.text for m in reversed(request.messages) if isinstance(m, HumanMessage)), ""
-        )
+        question = next((m.text for m in reversed(request.messages) if is_question(m)), "")
         calls = [
             call
             for message in run_messages(request.messages)

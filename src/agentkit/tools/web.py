@@ -112,7 +112,8 @@ def web_search(
                     f"The search engines did not answer within {timeout:g} seconds. {_NO_NETWORK}"
                 ) from error
             results = list(_results(found))[:max_results]
-            kept.put(query, results)
+            if results:  # an engine that finds nothing may have been kept from looking
+                kept.put(query, results)
         return _results_told(query, results)
 
     return make_tool(
