@@ -351,6 +351,20 @@ def test_an_index_opens_again_with_all_it_held(tmp_path: Path) -> None:
     assert len(again.search("Haus", mode="sparse")) == 1
 
 
+def test_a_closed_index_says_that_it_is_closed(tmp_path: Path) -> None:
+    index = Index.open(tmp_path, embeddings=WordEmbeddings())
+    index.close()
+    index.close()
+    for use in (lambda: index.search("word"), lambda: index.add(["word"]), index.count):
+        with pytest.raises(ConfigurationError, match="closed"):
+            use()
+
+
+def test_what_is_no_path_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="got NoneType"):
+        Index.open(None, embeddings=WordEmbeddings())  # type: ignore[arg-type]
+
+
 def test_multilingual_text_is_segmented(tmp_path: Path) -> None:
     index = Index.open(tmp_path, embeddings=WordEmbeddings(), language="multilingual")
     index.add([document("ja", "東京大学で勉強する"), document("en", "a dog barks")])

@@ -1,5 +1,7 @@
 import json
 import os
+import subprocess
+import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -120,6 +122,26 @@ def test_html_says_its_own_encoding(index: Index, docs: Path) -> None:
     html = '<meta charset="iso-8859-2"><p>Łódź</p>'.encode("iso-8859-2")
     (chunk,) = ingested(index, docs / "pl.htm", html)
     assert chunk.page_content == "Łódź"
+
+
+def test_reading_a_pdf_leaves_the_programs_logging_alone(tmp_path: Path) -> None:
+    # in a process of its own, as only the first import of LlamaIndex's readers sets logging up
+    (tmp_path / "paper.pdf").write_bytes(pdf("The first page."))
+    read = (
+        "import logging; from pathlib import Path\n"
+        "from agentkit.retrieval.reading import read_file\n"
+        "file = Path('paper.pdf'); assert read_file(file, file.read_bytes()).parts\n"
+        "root = logging.getLogger(); print(root.handlers, root.level == logging.WARNING)"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", read], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert told.stdout == "[] True\n"
+
+
+def test_what_is_no_index_is_refused_before_anything_is_read(docs: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"Index\.open.*got str"):
+        ingest(docs, "index")  # type: ignore[arg-type]
 
 
 def test_a_pdf_has_pages(index: Index, docs: Path) -> None:

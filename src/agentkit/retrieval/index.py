@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
@@ -109,7 +110,7 @@ class Index:
         self.dimensions = settings.dimensions
         self.language = settings.language
         self._connection = connection
-        self._table = table
+        self._opened: AsyncTable | None = table
 
     @classmethod
     def open(
@@ -403,12 +404,20 @@ class Index:
 
     def close(self) -> None:
         """Close the index; it cannot be used after that."""
-        self._table.close()  # type: ignore[no-untyped-call]
+        if self._opened is not None:
+            self._opened.close()  # type: ignore[no-untyped-call]
+            self._opened = None
         self._connection.close()  # type: ignore[no-untyped-call]
 
     async def aclose(self) -> None:
         """As `close`."""
         self.close()
+
+    @property
+    def _table(self) -> AsyncTable:
+        if self._opened is None:  # LanceDB panics, past `except Exception`
+            raise ConfigurationError("This index is closed. Open it again with Index.open.")
+        return self._opened
 
     async def _write(
         self,
@@ -545,6 +554,11 @@ class IndexRetriever(BaseRetriever):
 
 def _check_folder(path: str | Path, *, create: bool) -> None:
     """See that a local path can be an index's; LanceDB would make the folder that it is to read."""
+    if not isinstance(path, str | os.PathLike):
+        raise ConfigurationError(
+            "An index is opened at the path of a folder, or the URI of one; got "
+            f"{type(path).__name__}."
+        )
     folder = Path(path)
     if "://" in str(path) or folder.is_dir():
         return

@@ -133,6 +133,11 @@ async def aingest(
 ) -> IngestReport:
     """As `ingest`."""
     roots = [paths] if isinstance(paths, (str, Path)) else _listed(paths)
+    if not isinstance(index, Index):
+        raise ConfigurationError(
+            "Documents go into an Index, such as Index.open(path) opens; got "
+            f"{type(index).__name__}."
+        )
     for name, patterns in {"include": include, "exclude": exclude}.items():
         if isinstance(patterns, str):
             raise ConfigurationError(f"{name} is a list of patterns; got the string {patterns!r}.")

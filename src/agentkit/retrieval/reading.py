@@ -10,9 +10,11 @@ import codecs
 import csv
 import io
 import json
+import logging
 import re
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise, zip_longest
 from pathlib import Path
@@ -196,8 +198,20 @@ def _joined(blocks: Iterator[tuple[str, int | None, bool]]) -> Part:
     return Part("".join(pieces), headings)
 
 
+@contextmanager
+def _logging_as_it_is() -> Iterator[None]:
+    """Leave the program's logging alone, which LlamaIndex's readers set up as they are imported."""
+    root, taken = logging.getLogger(), logging.NullHandler()
+    root.addHandler(taken)  # `logging.basicConfig` does nothing where there is a handler
+    try:
+        yield
+    finally:
+        root.removeHandler(taken)
+
+
 def _read_pdf(path: Path, _data: bytes) -> tuple[str | None, list[Part]]:
-    from llama_index.readers.file import PDFReader  # type: ignore[import-untyped]
+    with _logging_as_it_is():
+        from llama_index.readers.file import PDFReader  # type: ignore[import-untyped]
     from tenacity import RetryError
 
     try:
