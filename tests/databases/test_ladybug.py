@@ -133,6 +133,11 @@ def test_an_unknown_name_is_an_error_that_tells_the_nearest(database, query, why
         database.check(query)
 
 
+def test_a_private_property_without_its_label_is_refused(path):
+    with pytest.raises(ConfigurationError, match=r"label\.property; got 'secret'"):
+        LadybugDatabase(path, private=["secret"])
+
+
 def test_excluded_labels_are_neither_shown_nor_named(path):
     with LadybugDatabase(path, exclude=["LIKES"]) as database:
         assert "LIKES" not in database.schema().render()

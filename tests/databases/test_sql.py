@@ -118,6 +118,18 @@ def test_values_of_private_columns_are_never_read(url):
         assert database.values("order", "select") == []
 
 
+def test_a_private_column_without_its_table_is_refused_as_it_would_keep_nothing_private(url):
+    with pytest.raises(ConfigurationError, match=r"table\.column; got 'name'.*'\*\.name'"):
+        SQLDatabase(url, private=["order.*", "name"])
+    with SQLDatabase(url, private=["*.name"]) as database:
+        assert database.values("city", "name") == []
+
+
+def test_what_is_no_list_of_names_is_refused(url):
+    with pytest.raises(ConfigurationError, match="exclude is a list of texts; got None"):
+        SQLDatabase(url, exclude=None)
+
+
 def test_tables_are_included_and_excluded_by_pattern(url):
     with SQLDatabase(url, include=["*city"]) as database:
         assert list(database.schema().tables) == ["city", "large_city"]

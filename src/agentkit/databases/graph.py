@@ -20,7 +20,7 @@ from agentkit.databases.graph_schema import (
     RelationshipType,
     quoted_name,
 )
-from agentkit.databases.options import matches, patterns
+from agentkit.databases.options import matches, patterns, private_patterns
 from agentkit.databases.results import QueryResult
 from agentkit.errors import QueryError, QueryTimeoutError
 
@@ -68,7 +68,7 @@ class GraphDatabase(ABC):
     ) -> None:
         self._include = None if include is None else patterns("include", include)
         self._exclude = patterns("exclude", exclude)
-        self._private = patterns("private", private)
+        self._private = private_patterns(private, form="label.property")
         self._functions = patterns("functions", functions)
         self._procedures = patterns("procedures", procedures)
         self._samples = whole_number("samples", samples, least=0)

@@ -17,7 +17,7 @@ from typing import Any, Self, TypeAlias, TypeVar
 from agentkit._numbers import above_zero, whole_number
 from agentkit._sync import run_sync
 from agentkit._text import shortened, well_formed
-from agentkit.databases.options import matches, patterns
+from agentkit.databases.options import matches, patterns, private_patterns
 from agentkit.databases.reading import Reading, read_in_thread
 from agentkit.databases.results import QueryResult
 from agentkit.databases.schema import Column, Schema, Table
@@ -116,7 +116,7 @@ class SQLDatabase:
         self._include = None if include is None else patterns("include", include)
         self._exclude = patterns("exclude", exclude)
         self._schemas = None if schemas is None else patterns("schemas", schemas)
-        self._private = patterns("private", private)
+        self._private = private_patterns(private, form="table.column")
         self._functions = patterns("functions", functions)
         self._samples = whole_number("samples", samples, least=0)
         self._max_rows = whole_number("max_rows", max_rows)
