@@ -528,6 +528,11 @@ def test_what_cannot_be_built_is_told():
         create_memory_chat(model, max_tokens=0)
     with pytest.raises(UnknownPromptError, match=r"memory\.reply"):
         create_memory_chat(model, prompts={"memory.repl": "a"})
+    silent = StateGraph(TypedDict("Silent", {"question": str}))
+    silent.add_node("a", lambda state: {})
+    silent.add_edge(START, "a")
+    with pytest.raises(ConfigurationError, match="returns question; to be an answer"):
+        create_memory_chat(silent.compile(), model=model)
     graph = StateGraph(Other)
     graph.add_node("a", lambda state: {})
     graph.add_edge(START, "a")

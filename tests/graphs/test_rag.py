@@ -282,6 +282,22 @@ def test_data_that_cannot_be_searched_is_an_error_when_the_graph_is_built(data):
         create_rag(answering(), data)
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"rewrite": HyDE}, "rewrite.*HyDE"),
+        ({"rewrite": [MultiQuery(2), "hyde"]}, "rewrite.*'hyde'"),
+        ({"rewrite": "hyde"}, "rewrite.*'hyde'"),
+        ({"rewrite": None}, "rewrite.*None"),
+        ({"reranker": ListwiseReranker}, "reranker.*ListwiseReranker"),
+        ({"reranker": "cohere"}, "CompressorReranker.*'cohere'"),
+    ],
+)
+def test_what_is_no_technique_is_an_error_when_the_graph_is_built(options, told):
+    with pytest.raises(ConfigurationError, match=told):
+        create_rag(answering(), finding(PARIS), **options)
+
+
 def test_an_unknown_model_is_an_error_when_the_graph_is_built():
     with pytest.raises(ConfigurationError, match="nowhere:model"):
         create_rag("nowhere:model", finding(PARIS))

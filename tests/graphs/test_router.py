@@ -819,6 +819,18 @@ def test_a_graph_that_takes_neither_question_nor_messages_is_told():
         create_router(ScriptedChatModel("x"), [Route("a", graph.compile(), "x")])
 
 
+def test_a_graph_that_returns_neither_answer_nor_messages_is_told():
+    class Asked(TypedDict):
+        question: str
+        verdict: str
+
+    graph = StateGraph(Asked)
+    graph.add_node("reply", lambda state: {"verdict": "yes"})
+    graph.add_edge(START, "reply")
+    with pytest.raises(ConfigurationError, match="returns question, verdict; to be an answer"):
+        create_router(ScriptedChatModel("x"), [Route("a", graph.compile(), "x")])
+
+
 @pytest.mark.parametrize(
     "options",
     [{"min_confidence": 2}, {"max_parts": 0}, {"when_unsure": "guess"}, {"nonsense": 1}],

@@ -2,6 +2,9 @@
 
 import pytest
 from langchain.agents.structured_output import ToolStrategy
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage
+from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
@@ -12,7 +15,7 @@ from agentkit import create_rag, create_tool_agent, prompts_of
 from agentkit.errors import ConfigurationError, InvalidInputError, UnknownPromptError
 from agentkit.middleware.fences import bare, fenced
 from agentkit.testing import HashEmbeddings, Reply, Script, ScriptedChatModel
-from agentkit.tools import as_tool, declared, make_tool
+from agentkit.tools import as_tool, declared, make_tool, python_tool
 
 THREAD = {"configurable": {"thread_id": "1"}}
 ADDING = Reply(tool_calls=[{"name": "add", "args": {"a": 1, "b": 2}}])
@@ -164,6 +167,7 @@ async def test_another_model_is_asked_when_one_fails():
         ({"tools": None}, "`tools` is a list of tools; got NoneType"),
         ({"tools": [3]}, "A tool is a LangChain tool, a function or a graph; got 3"),
         ({"tools": [lambda x: x]}, "The function cannot be a tool"),
+        ({"tools": [python_tool]}, "python_tool is no tool but makes what is: call it"),
         ({"reads": ["ad"]}, "There is no tool 'ad'"),
         ({"approved": frozenset({"sub"})}, "There is no tool 'sub'"),
         ({"always_offered": ["sub"]}, "There is no tool 'sub'"),
@@ -174,6 +178,30 @@ async def test_another_model_is_asked_when_one_fails():
 def test_what_cannot_work_is_refused_when_the_agent_is_made(options, told):
     with pytest.raises(ConfigurationError, match=told):
         agent("x", **options)
+
+
+class Writer(BaseChatModel):
+    """A chat model of one's own, which was never taught to call tools."""
+
+    @property
+    def _llm_type(self) -> str:
+        return "writer"
+
+    def _generate(self, messages, stop=None, run_manager=None, **options):
+        return ChatResult(generations=[ChatGeneration(message=AIMessage("Hello."))])
+
+
+def test_a_model_that_calls_no_tools_is_refused_where_there_are_tools():
+    with pytest.raises(
+        ConfigurationError, match="Writer calls no tools, as it has no `bind_tools`"
+    ):
+        create_tool_agent(Writer(), [add])
+    assert create_tool_agent(Writer(), []).invoke({"question": "Hi"})["answer"] == "Hello."
+
+
+def test_permissions_that_are_no_mapping_are_refused():
+    with pytest.raises(ConfigurationError, match="by a tool's name what it may do; got list"):
+        create_tool_agent(ScriptedChatModel("x"), [add], permissions=["add"])
 
 
 # -- permissions -----------------------------------------------------------------------------------

@@ -676,6 +676,8 @@ def create_memory_chat(
     """
     graph = model_or_graph if isinstance(model_or_graph, CompiledStateGraph) else None
     run = None if graph is None else GraphRun(graph)
+    if run is not None:
+        run.check_answers()
     asks: list[Prompt[Any]] = [SUMMARIZE, EXTRACT]
     if run is None:
         asks, thinks = [REPLY, *asks], model_or_graph

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeAlias, Unpack
+from typing import Annotated, Any, Literal, TypeAlias, Unpack, cast
 from uuid import uuid4
 
 from langchain_core.documents import Document
@@ -21,7 +22,8 @@ from langgraph.types import CachePolicy, Checkpointer, Command, Overwrite, Retry
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from agentkit.errors import PromptOutputError, RetrievalError
+from agentkit._text import shortened
+from agentkit.errors import ConfigurationError, PromptOutputError, RetrievalError
 from agentkit.events import StepFailed, emit, step_failed
 from agentkit.graphs.context import GraphContext
 from agentkit.graphs.nodes import (
@@ -726,7 +728,9 @@ def create_rag(
         ConfigurationError: When an option, the model or the data cannot work.
         UnknownPromptError: When `prompts` names one that this graph lacks.
     """
-    rewriters = list(rewrite) if isinstance(rewrite, Sequence) else [rewrite]
+    is_one = isinstance(rewrite, str) or not isinstance(rewrite, Sequence)
+    rewriters: list[Any] = [rewrite] if is_one else [*cast("Sequence[Any]", rewrite)]
+    _check_techniques(rewriters, reranker)
     asks = [STANDALONE, *ANSWERING_PROMPTS, *(GRADING_PROMPTS if grade else ())]
     asks += [prompt for rewriter in rewriters for prompt in rewriter.prompts]
     asks += reranker.prompts if reranker is not None else ()
@@ -745,6 +749,21 @@ def create_rag(
     )
     graph = _wired(nodes, retry, cache_policy(name, cache_ttl) if cache is not None else None)
     return drawable(graph.compile(checkpointer=checkpointer, store=store, cache=cache, name=name))
+
+
+def _check_techniques(rewriters: Sequence[Any], reranker: Any) -> None:
+    for rewriter in rewriters:
+        if inspect.isclass(rewriter) or not hasattr(rewriter, "rewrite"):
+            raise ConfigurationError(
+                "`rewrite` takes MultiQuery(), HyDE(), StepBack(), Decompose() or a Rewriter of "
+                f"yours, or a list of them; got {shortened(repr(rewriter), 80)}."
+            )
+    if reranker is not None and (inspect.isclass(reranker) or not hasattr(reranker, "rerank")):
+        raise ConfigurationError(
+            "`reranker` takes one of agentkit.retrieval, such as ListwiseReranker(), a Reranker of "
+            "yours, or CompressorReranker(…) of a LangChain compressor; got "
+            f"{shortened(repr(reranker), 80)}."
+        )
 
 
 def _wired(

@@ -126,9 +126,11 @@ def graph_node(graph: CompiledStateGraph[Any, Any, Any, Any]) -> RunnableLambda[
     """A node that asks a graph, which LangGraph sees inside of it: it draws it and keeps its state.
 
     Raises:
-        ConfigurationError: When the graph takes neither `question` nor `messages`.
+        ConfigurationError: When the graph takes neither `question` nor `messages`, or returns
+            neither `answer` nor `messages`.
     """
     run = GraphRun(graph)
+    run.check_answers()
 
     def ask(task: RouteTask) -> dict[str, Any]:
         _ = graph  # named in the function, which is how LangGraph finds it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -458,7 +459,7 @@ def create_tool_agent(
         ConfigurationError: When an option, the model or a tool cannot work.
         UnknownPromptError: When `prompts` names one that this graph lacks.
     """
-    known = _tools(tools, permissions or {})
+    known = _tools(tools, {} if permissions is None else permissions)
     _check_counts(
         max_prompt_tokens=max_prompt_tokens,
         clear_results_above=clear_results_above,
@@ -475,6 +476,8 @@ def create_tool_agent(
     context = ToolAgentContext.built(asks, model=model, prompts=prompts, **defaults)
     _check_names(known, [*always_offered, *context().approved])
     known = [_described(each, context.defaults.prompt_set) for each in known]
+    if known:
+        _check_calls_tools(context.defaults.chat_model)
     conversation = Conversation(context)
     nodes: list[AgentMiddleware[Any, Any, Any]] = [*map(_redaction, redact), *middleware]
     if max_prompt_tokens:
@@ -543,6 +546,10 @@ def _tools(given: Sequence[ToolLike], permissions: Mapping[str, Permission]) -> 
     """
     if isinstance(given, str | BaseTool) or not isinstance(given, Iterable):
         raise ConfigurationError(f"`tools` is a list of tools; got {type(given).__name__}.")
+    if not isinstance(permissions, Mapping):
+        raise ConfigurationError(
+            f"`permissions` says by a tool's name what it may do; got {type(permissions).__name__}."
+        )
     found: dict[str, BaseTool] = {}
     for each in map(_tool, given):
         if each.name in found:
@@ -568,11 +575,23 @@ def _check_names(tools: Sequence[BaseTool], named: Iterable[str]) -> None:
         raise ConfigurationError(f"There is no tool {', '.join(map(repr, unknown))}.")
 
 
+def _check_calls_tools(model: BaseChatModel) -> None:
+    if type(model).bind_tools is BaseChatModel.bind_tools:  # which only raises, and says nothing
+        raise ConfigurationError(
+            f"{type(model).__name__} calls no tools, as it has no `bind_tools`: give it that, or "
+            "take a chat model that has it."
+        )
+
+
 def _tool(given: ToolLike) -> BaseTool:
     if isinstance(given, BaseTool):
         return callable_from_sync(given)
     if isinstance(given, CompiledStateGraph):
         return as_tool(given)
+    if inspect.isfunction(given) and str(given.__module__).startswith("agentkit.tools."):
+        raise ConfigurationError(
+            f"{given.__name__} is no tool but makes what is: call it, and give what it returns."
+        )
     if not callable(given) or isinstance(given, type):
         raise ConfigurationError(
             f"A tool is a LangChain tool, a function or a graph; got {shortened(repr(given), 80)}."

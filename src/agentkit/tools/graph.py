@@ -125,6 +125,19 @@ class GraphRun:
         self.asks = _question_key(graph)
         """What of its input the question is put in: `question`, or `messages`."""
 
+    def check_answers(self) -> None:
+        """See that the graph returns an answer in words.
+
+        Raises:
+            ConfigurationError: When it returns neither `answer` nor `messages`.
+        """
+        returned = self.graph.builder.schemas[self.graph.builder.output_schema]
+        if not {"answer", "messages"} & set(returned):
+            raise ConfigurationError(
+                f"The graph {self.name!r} returns {', '.join(returned) or 'nothing'}; to be an "
+                "answer, it has to return `answer` or `messages`."
+            )
+
     @property
     def permission(self) -> Permission:
         """What a run may do: agentkit's graphs over documents and databases only read."""
