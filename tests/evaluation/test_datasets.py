@@ -219,6 +219,7 @@ def test_a_malformed_file_is_refused_with_the_line(file, name, content, told):
         ([{"question": "a"}, {"answer": "b"}], "Row 2: there is no question: a row needs"),
         ([{}], "it has nothing"),
         ([{"Question": "a"}], r"Is 'Question' meant\? Then give fields="),
+        ([{"question": None, "answer": "b"}], "there is no question: its `question` is empty"),
         ([{"question": "  "}], "`question` is a text that is not empty; got '  '"),
         ([{"question": 42}], "`question` is a text that is not empty; got 42"),
         ([{"messages": []}], "`messages` is a list that is not empty"),

@@ -255,6 +255,8 @@ def _is_name(value: object) -> bool:
 
 def _no_question(row: Mapping[str, Any]) -> str:
     names = [str(name) for name in row]
+    if empty := [name for name in _INPUTS if name in row]:
+        return f"there is no question: its `{empty[0]}` is empty"
     near = [name for ours in _INPUTS for name in difflib.get_close_matches(ours, names, n=1)]
     hint = f' Is {near[0]!r} meant? Then give fields={{"question": {near[0]!r}}}.' if near else ""
     return (
