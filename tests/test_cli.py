@@ -230,6 +230,21 @@ def test_an_answer_is_not_lost_where_the_terminal_cannot_show_it(workspace, inde
     assert json.loads(printed.stdout)["answer"] == "Für vier Wochen [1]."
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_printed_json_does_nothing_to_a_terminal_and_reads_back_the_same(encoding):
+    value = {"told": "a\x1b[2J\x7f\x85\x9b31m\u202e\u2066 \\ü\n[red]"}
+    code = f"from agentkit.cli.console import print_json; print_json({value!r})"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        capture_output=True,
+        encoding=encoding,
+        check=True,
+    )
+    assert json.loads(done.stdout) == value
+    assert not set(done.stdout) & set("\x1b\x7f\x85\x9b\u202e\u2066")
+
+
 @pytest.mark.parametrize(
     ("words", "environment"), [(["--debug"], {}), ([], {"AGENTKIT_DEBUG": "1"})]
 )

@@ -207,6 +207,13 @@ async def test_another_site_can_neither_be_the_page_nor_act_through_it(server, h
             )
 
 
+@pytest.mark.parametrize("host", ["", "[::1", "evil.example"])
+async def test_a_host_without_a_name_allows_no_other(server, host):
+    async with opened(view_app(server, allowed_hosts=["", "[::1"])) as client:
+        refused = await client.post("/api/threads", headers={"host": host})
+    assert refused.status_code == 403
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1:8123", "localhost:8123", "[::1]:8123", "view.example"])
 async def test_the_page_may_call_its_own_host(server, host):
     app = view_app(server, allowed_hosts=["view.example"])
@@ -239,6 +246,10 @@ def command(*words, folder):
         (["--url", "nowhere"], "The address of a LangGraph server is like"),
         (
             ["--url", "http://127.0.0.1:1", "--host", "0.0.0.0"],
+            "can be reached from other machines",
+        ),
+        (
+            ["--url", "http://127.0.0.1:1", "--host", "0.0.0.0", "--allow-host", ""],
             "can be reached from other machines",
         ),
         (["--url", "http://127.0.0.1:1", "--header", "key"], "A header is 'Name: value'"),

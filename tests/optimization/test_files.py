@@ -60,6 +60,21 @@ class TestFiles:
         with pytest.raises(ConfigurationError, match="no prompts from before"):
             roll_back_prompts(target)
 
+    def test_the_last_version_is_put_back_whatever_else_lies_there(self, tmp_path):
+        target = tmp_path / "prompts.json"
+        apply_prompts(saved(tmp_path / "1.json", "Text 1."), target)
+        history = tmp_path / "prompts.json.history"
+        history.mkdir()
+        for name in ("notes", "9999", "²"):
+            saved(history / f"{name}.json", f"Text {name}.")
+
+        kept = apply_prompts(saved(tmp_path / "2.json", "Text 2."), target)
+        assert kept.name == "10000.json"
+        roll_back_prompts(target)
+        assert text_of(target) == "Text 1."
+        assert not kept.exists()
+        assert (history / "notes.json").exists()
+
     def test_what_is_no_prompt_set_is_not_overwritten(self, tmp_path):
         target = tmp_path / "notes.json"
         target.write_text("{}")

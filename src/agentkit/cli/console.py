@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.highlighter import JSONHighlighter
 from rich.markup import escape
 from rich.text import Text
 
@@ -124,9 +126,11 @@ def common_event(event: Mapping[str, Any]) -> str | None:
 
 
 def print_json(value: Any) -> None:
-    """Print a value as JSON; escaped where the output's encoding does not hold all characters."""
+    """Print a value as JSON, with what the output cannot show or a terminal acts on escaped."""
     is_unicode = (getattr(out.file, "encoding", None) or "utf-8").lower().startswith("utf")
-    out.print_json(data=value, default=str, ensure_ascii=not is_unicode)
+    written = json.dumps(value, indent=2, default=str, ensure_ascii=not is_unicode)
+    escaped = _UNSHOWN.sub(lambda found: f"\\u{ord(found[0]):04x}", written)
+    out.print(JSONHighlighter()(escaped))
 
 
 def print_error(message: str) -> None:

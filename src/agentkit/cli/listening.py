@@ -34,7 +34,7 @@ def check_reach(host: str, allowed_hosts: list[str]) -> None:
     Raises:
         ConfigurationError: When other machines can reach the host and no name for it is allowed.
     """
-    if not is_loopback(host) and not allowed_hosts:
+    if not is_loopback(host) and not any(name.strip() for name in allowed_hosts):
         raise ConfigurationError(
             f"{host} can be reached from other machines. Name the host by which clients call this "
             "server with --allow-host, and put a proxy in front of it: it asks for no login."

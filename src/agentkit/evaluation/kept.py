@@ -27,9 +27,10 @@ CREATE TABLE IF NOT EXISTS kept (
 class Kept:
     """Runs and scores by their keys, in a SQLite file.
 
-    What is put is on disk when `put_run` or `put_score` returns, whole or not at all, and several
-    processes may use one file. An entry that cannot be read is as good as none. States are
-    written as LangGraph's checkpointers write them: keep a file as safe as your code.
+    What is put outlives the process when `put_run` or `put_score` returns, whole or not at all; a
+    loss of power may take the last entries. Several processes may use one file. An entry that
+    cannot be read is as good as none. States are written as LangGraph's checkpointers write them:
+    keep a file as safe as your code.
 
     Args:
         folder: The folder, made where it is missing.

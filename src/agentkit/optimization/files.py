@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -42,7 +43,7 @@ def apply_prompts(
     if place.exists():
         PromptSet.load(place)  # what is no prompt set is not overwritten
         history = _history(place)
-        number = max((int(file.stem) for file in history.glob("*.json")), default=0) + 1
+        number = max(_versions(history), default=0) + 1
         kept = history / f"{number:04}.json"
         try:
             history.mkdir(exist_ok=True)
@@ -66,16 +67,23 @@ def roll_back_prompts(target: str | Path) -> Path:
         ConfigurationError: When there is none.
     """
     place = Path(target)
-    kept = sorted(_history(place).glob("*.json"))
-    if not kept:
+    versions = _versions(_history(place))
+    if not versions:
         raise ConfigurationError(f"There are no prompts from before in {_history(place)}.")
-    PromptSet.load(kept[-1])
+    kept = versions[max(versions)]
+    PromptSet.load(kept)
     try:
-        kept[-1].replace(place)
+        kept.replace(place)
     except OSError as error:
-        raise ConfigurationError(f"{kept[-1]} cannot be put back: {error}") from error
-    return kept[-1]
+        raise ConfigurationError(f"{kept} cannot be put back: {error}") from error
+    return kept
 
 
 def _history(target: Path) -> Path:
     return target.with_name(f"{target.name}.history")
+
+
+def _versions(history: Path) -> dict[int, Path]:
+    """The sets that are kept, by their numbers; other files in the folder are none of them."""
+    files = history.glob("*.json")
+    return {int(file.stem): file for file in files if re.fullmatch("[0-9]+", file.stem)}

@@ -36,7 +36,7 @@ class OwnPagesOnly:
 
     def __init__(self, app: ASGIApp, *, hosts: Sequence[str]) -> None:
         self._app = app
-        self._hosts = {_host_name(host) for host in hosts}
+        self._hosts = {name for host in hosts if (name := _host_name(host))}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request of an own page, and refuse others."""
