@@ -293,9 +293,26 @@ def test_fifty_million_rows_are_not_fetched(database, engine_kind):
 
 
 def test_large_values_are_capped_too(make_database, monkeypatch):
-    monkeypatch.setattr("agentkit.databases.sql._MOST_BYTES", 1_000)
+    monkeypatch.setattr("agentkit.databases.results._MOST_BYTES", 1_000)
     with SQLDatabase(make_database("sqlite", script("sqlite"))) as database:
         result = database.run("SELECT printf('%.400c', 'x') FROM city")
+        assert (len(result.rows), result.truncated) == (2, True)
+
+
+def test_a_row_that_is_too_large_is_said_to_be_and_is_not_taken_for_none(
+    database, engine_kind, monkeypatch
+):
+    monkeypatch.setattr("agentkit.databases.results._MOST_BYTES", 1_000)
+    long = "printf('%.1001c', 'x')" if engine_kind == "sqlite" else "REPEAT('x', 1001)"
+    with pytest.raises(QueryError, match="the first one alone is too large"):
+        database.run(f"SELECT {long} FROM city")
+    assert database.run("SELECT COUNT(*) FROM city").rows == [(3,)]
+
+
+def test_large_values_within_lists_are_capped_too(make_database, monkeypatch):
+    monkeypatch.setattr("agentkit.databases.results._MOST_BYTES", 1_000)
+    with SQLDatabase(make_database("postgresql", script("postgresql"))) as database:
+        result = database.run("SELECT ARRAY[REPEAT('x', 400)] FROM city")
         assert (len(result.rows), result.truncated) == (2, True)
 
 
