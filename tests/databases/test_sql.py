@@ -5,6 +5,7 @@ import datetime
 import sqlite3
 import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
@@ -380,6 +381,23 @@ async def test_a_cancelled_query_stops_and_leaves_nothing_open(database, engine_
         await asyncio.wait_for(running, 10)
     assert busy(database) == 0
     assert (await database.arun("SELECT COUNT(*) FROM city")).rows == [(3,)]
+
+
+async def test_queries_stop_at_once_though_they_hold_every_thread(make_database):
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+    with SQLDatabase(make_database("sqlite", script("sqlite"))) as database:
+        await database.aschema()
+        running = asyncio.create_task(database.arun(ENDLESS["sqlite"]))
+        async with asyncio.timeout(20):
+            while not busy(database):  # noqa: ASYNC110 - nothing tells when a connection is taken
+                await asyncio.sleep(0.01)
+        waiting = asyncio.create_task(database.arun("SELECT COUNT(*) FROM city"))
+        await asyncio.sleep(0)
+        for cancelled in (waiting, running):
+            cancelled.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asyncio.wait_for(cancelled, 8)
+        assert (await database.arun("SELECT COUNT(*) FROM city")).rows == [(3,)]
 
 
 async def test_what_has_ended_is_not_stopped_on_a_connection_that_another_query_may_have(
