@@ -426,6 +426,24 @@ async def test_many_questions_at_once(database):
     assert [len(result.rows) for result in results] == [1] * 30
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT set_config('role', 'none', true), query_to_xml('{asked}', true, true, '')",
+        "SELECT query_to_xml('SELECT set_con' || 'fig(''role'', ''none'', true)', true, true, ''), "
+        "query_to_xml('{asked}', true, true, '')",
+        "SELECT U&\"set\\005fconfig\"('role', 'none', true), "
+        "U&\"query\\005fto_xml\"('{asked}', true, true, '')",
+        "SELECT * FROM ts_stat('SELECT to_tsvector(set_con' || 'fig(''role'', ''none'', true))') a,"
+        " ts_stat('SELECT to_tsvector(''simple'', x::text) FROM ({asked}) x') b",
+    ],
+)
+def test_a_superuser_stays_the_reader_that_the_query_runs_as(query, make_database):
+    with SQLDatabase(make_database("postgresql", script("postgresql"))) as database:
+        with pytest.raises(QueryRefusedError):
+            database.run(query.format(asked="SELECT pg_ls_dir(''.'')"))
+
+
 @pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
 def test_the_server_keeps_nothing_of_a_query(kind, make_database):
     url = make_database(kind, script(kind))
