@@ -439,9 +439,9 @@ async def test_many_questions_at_once(database):
     ],
 )
 def test_a_superuser_stays_the_reader_that_the_query_runs_as(query, make_database):
-    with SQLDatabase(make_database("postgresql", script("postgresql"))) as database:
-        with pytest.raises(QueryRefusedError):
-            database.run(query.format(asked="SELECT pg_ls_dir(''.'')"))
+    url = make_database("postgresql", script("postgresql"))
+    with SQLDatabase(url) as database, pytest.raises(QueryRefusedError):
+        database.run(query.format(asked="SELECT pg_ls_dir(''.'')"))
 
 
 @pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
