@@ -220,6 +220,30 @@ _TABLE = [
     ("postgres", "SELECT dblink('host=127.0.0.1', 'DELETE FROM artist')", "dblink"),
     ("postgres", "SELECT * FROM dblink_exec('host=127.0.0.1', 'DROP TABLE artist')", "dblink_exec"),
     ("postgres", "SELECT set_config('transaction_read_only', 'off', false)", "set_config"),
+    (
+        "postgres",
+        "SELECT set_config('role', 'none', true), "
+        "query_to_xml('SELECT pg_read_file(''{file}'')', true, true, '')",
+        "set_config",
+    ),
+    (
+        "postgres",
+        "SELECT query_to_xml('SELECT set_con' || 'fig(''role'', ''none'', true)', true, true, ''), "
+        "query_to_xml('SELECT pg_read_file(''{file}'')', true, true, '')",
+        "query_to_xml",
+    ),
+    (
+        "postgres",
+        "SELECT U&\"set\\005fconfig\"('role', 'none', true), "
+        "U&\"query\\005fto_xml\"('SELECT pg_read_file(''{file}'')', true, true, '')",
+        "",
+    ),
+    (
+        "postgres",
+        "SELECT * FROM ts_stat('SELECT to_tsvector(set_con' || 'fig(''role'', ''none'', true))') a,"
+        " ts_stat('SELECT to_tsvector(''simple'', pg_read_file(''{file}''))') b",
+        "ts_stat",
+    ),
     ("postgres", "SELECT current_setting('data_directory')", "current_setting"),
     ("postgres", "SELECT nextval('counter')", "nextval"),
     ("postgres", "SELECT setval('counter', 1000)", "setval"),

@@ -5,6 +5,7 @@ import datetime
 import sqlite3
 import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
@@ -293,9 +294,26 @@ def test_fifty_million_rows_are_not_fetched(database, engine_kind):
 
 
 def test_large_values_are_capped_too(make_database, monkeypatch):
-    monkeypatch.setattr("agentkit.databases.sql._MOST_BYTES", 1_000)
+    monkeypatch.setattr("agentkit.databases.results._MOST_BYTES", 1_000)
     with SQLDatabase(make_database("sqlite", script("sqlite"))) as database:
         result = database.run("SELECT printf('%.400c', 'x') FROM city")
+        assert (len(result.rows), result.truncated) == (2, True)
+
+
+def test_a_row_that_is_too_large_is_said_to_be_and_is_not_taken_for_none(
+    database, engine_kind, monkeypatch
+):
+    monkeypatch.setattr("agentkit.databases.results._MOST_BYTES", 1_000)
+    long = "printf('%.1001c', 'x')" if engine_kind == "sqlite" else "REPEAT('x', 1001)"
+    with pytest.raises(QueryError, match="the first one alone is too large"):
+        database.run(f"SELECT {long} FROM city")
+    assert database.run("SELECT COUNT(*) FROM city").rows == [(3,)]
+
+
+def test_large_values_within_lists_are_capped_too(make_database, monkeypatch):
+    monkeypatch.setattr("agentkit.databases.results._MOST_BYTES", 1_000)
+    with SQLDatabase(make_database("postgresql", script("postgresql"))) as database:
+        result = database.run("SELECT ARRAY[REPEAT('x', 400)] FROM city")
         assert (len(result.rows), result.truncated) == (2, True)
 
 
@@ -365,6 +383,23 @@ async def test_a_cancelled_query_stops_and_leaves_nothing_open(database, engine_
     assert (await database.arun("SELECT COUNT(*) FROM city")).rows == [(3,)]
 
 
+async def test_queries_stop_at_once_though_they_hold_every_thread(make_database):
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+    with SQLDatabase(make_database("sqlite", script("sqlite"))) as database:
+        await database.aschema()
+        running = asyncio.create_task(database.arun(ENDLESS["sqlite"]))
+        async with asyncio.timeout(20):
+            while not busy(database):  # noqa: ASYNC110 - nothing tells when a connection is taken
+                await asyncio.sleep(0.01)
+        waiting = asyncio.create_task(database.arun("SELECT COUNT(*) FROM city"))
+        await asyncio.sleep(0)
+        for cancelled in (waiting, running):
+            cancelled.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asyncio.wait_for(cancelled, 8)
+        assert (await database.arun("SELECT COUNT(*) FROM city")).rows == [(3,)]
+
+
 async def test_what_has_ended_is_not_stopped_on_a_connection_that_another_query_may_have(
     make_database, monkeypatch
 ):
@@ -389,6 +424,24 @@ async def test_many_questions_at_once(database):
         *(database.arun(f"SELECT name FROM city WHERE id = {n % 3 + 1}") for n in range(30))
     )
     assert [len(result.rows) for result in results] == [1] * 30
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT set_config('role', 'none', true), query_to_xml('{asked}', true, true, '')",
+        "SELECT query_to_xml('SELECT set_con' || 'fig(''role'', ''none'', true)', true, true, ''), "
+        "query_to_xml('{asked}', true, true, '')",
+        "SELECT U&\"set\\005fconfig\"('role', 'none', true), "
+        "U&\"query\\005fto_xml\"('{asked}', true, true, '')",
+        "SELECT * FROM ts_stat('SELECT to_tsvector(set_con' || 'fig(''role'', ''none'', true))') a,"
+        " ts_stat('SELECT to_tsvector(''simple'', x::text) FROM ({asked}) x') b",
+    ],
+)
+def test_a_superuser_stays_the_reader_that_the_query_runs_as(query, make_database):
+    url = make_database("postgresql", script("postgresql"))
+    with SQLDatabase(url) as database, pytest.raises(QueryRefusedError):
+        database.run(query.format(asked="SELECT pg_ls_dir(''.'')"))
 
 
 @pytest.mark.parametrize("kind", ["postgresql", "mariadb"])

@@ -130,6 +130,8 @@ ACCEPTED_IN = [
         "SELECT name FROM artist WHERE name ILIKE 'a%' AND name ~ '^a' AND id = ANY(ARRAY[1])",
     ),
     ("postgres", "SELECT name FROM artist WHERE name SIMILAR TO 'a%'"),
+    ("postgres", "SELECT name FROM artist WHERE country::jsonb ? 'a'"),
+    ("mysql", "SELECT ADDDATE(year, 1), TIMEDIFF(year, year), MID(title, 1, 2) FROM album"),
     ("postgres", "SELECT DISTINCT ON (country) name FROM artist ORDER BY country NULLS LAST"),
     (
         "postgres",
@@ -208,6 +210,22 @@ ACCEPTED_IN = [
 @pytest.mark.parametrize(("dialect", "sql"), ACCEPTED_IN)
 def test_reads_of_one_dialect_are_accepted(dialect, sql):
     assert check(sql, dialect).sql
+
+
+@pytest.mark.parametrize(
+    ("dialect", "operator"),
+    [(dialect, operator) for dialect in DIALECTS for operator in ("<<", ">>")]
+    + [("postgres", operator) for operator in ("!~", "!~*", "!~~", "!~~*")]
+    + [("duckdb", operator) for operator in ("!~", "!~~")],
+)
+def test_an_operator_of_several_characters_stays_one(dialect, operator):
+    sql = f"SELECT name FROM artist WHERE id {operator} country"
+    assert check(sql, dialect).sql == sql
+
+
+def test_a_question_mark_alone_is_a_parameter():
+    for sql in ("SELECT ?", "SELECT name FROM artist WHERE id = ?"):
+        assert "parameter" in refusal(sql, "postgres")
 
 
 def test_what_is_checked_is_what_runs():

@@ -54,6 +54,7 @@ async def found(question, **options):
 @pytest.mark.parametrize(
     ("question", "values"),
     [
+        ("‘which ‘it’", {"it": "IT"}),
         ("Who lives in germany?", {"germany": "Germany"}),
         ("Who lives in Germani?", {"Germani": "Germany"}),
         ("sao paulo's customers", {"sao paulo": "São Paulo"}),

@@ -346,6 +346,14 @@ def test_the_result_that_most_candidates_have_is_taken(graph):
     assert sorted(outcomes(state)) == ["error", "rows", "rows", "rows"]
 
 
+def test_a_candidate_in_doubt_does_not_stand_for_one_with_the_same_rows(graph):
+    doubtful = "SELECT COUNT(*) / 3 FROM customer, country"
+    script = Script().when(DRAFT, reply=[draft(doubtful), draft(COUNT)])
+    state = graph(script.when(ANSWER, reply="3"), candidates=2).invoke(HOW_MANY)
+    assert (state["query"], state["answer"]) == (COUNT, "3")
+    assert outcomes(state) == ["suspicious", "rows"]
+
+
 def test_drafts_that_are_the_same_count_each(graph):
     wrong = "SELECT COUNT(*) FROM country WHERE name <> 'France'"
     script = Script().when(DRAFT, reply=[draft(wrong), draft(COUNT), draft(f" {COUNT} ")])

@@ -5,21 +5,26 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
 from agentkit.databases.results import QueryResult
+from agentkit.errors import QueryError
 
 _INTERRUPT_AGAIN_SECONDS = 0.2
+_INTERRUPTERS = ThreadPoolExecutor(4, "agentkit-interrupt")  # never all taken by what is to stop
 
 
 class Reading:
     """What another thread needs to know to stop a query.
 
-    `connection` is what the query runs on, while it does; `cancelled` says that it is to stop.
+    `connection` is what the query runs on, while it does; `begun` says that a thread has taken it,
+    and `cancelled` that it is to stop.
     """
 
     connection: Any = None
+    begun = False
     cancelled = False
 
 
@@ -41,7 +46,14 @@ async def read_in_thread(
         late: What to raise when it takes longer.
     """
     reading = Reading()
-    running = asyncio.ensure_future(asyncio.to_thread(read, reading))
+
+    def begin() -> QueryResult:
+        reading.begun = True
+        if reading.cancelled:
+            raise QueryError("The query was cancelled.")
+        return read(reading)
+
+    running = asyncio.ensure_future(asyncio.to_thread(begin))
     try:
         done, _ = await asyncio.wait([running], timeout=seconds + grace)
     except asyncio.CancelledError:
@@ -61,10 +73,14 @@ async def _interrupted(
 ) -> None:
     """Stop a query and wait, a while, until nothing of it is open."""
     reading.cancelled = True
+    if not reading.begun:  # it waits for a thread, and will not run
+        running.cancel()
+        return
     ends = time.monotonic() + grace
     while not running.done() and time.monotonic() < ends:
         with suppress(Exception):  # one that comes before the query begins stops nothing
             if reading.connection is not None:
-                await asyncio.to_thread(interrupt, reading.connection)
+                loop = asyncio.get_running_loop()
+                await loop.run_in_executor(_INTERRUPTERS, interrupt, reading.connection)
         await asyncio.wait([running], timeout=_INTERRUPT_AGAIN_SECONDS)
     running.add_done_callback(lambda late: late.exception())

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from decimal import Context, Decimal
 from typing import Any
 
+from agentkit.errors import QueryError
+
 _NINE_DIGITS, _WITHOUT_NOISE = Context(prec=9), Context(prec=14)
 _NOTHING = Decimal("1e-9")
 _MOST_BYTES = 20_000_000
@@ -46,8 +48,17 @@ class FirstRows:
         self._truncated = False
 
     def add(self, row: tuple[Any, ...]) -> bool:
-        """Add a row of plain values; whether there was no room for it."""
+        """Add a row of plain values; whether there was no room for it.
+
+        Raises:
+            QueryError: When there is no room for the first one, which would look like no rows.
+        """
         self._left -= sum(map(_size, row))
+        if self._left < 0 and not self._rows:
+            raise QueryError(
+                "The query finds rows, but the first one alone is too large to be read (more than "
+                f"{_MOST_BYTES:,} bytes). Return fewer columns, or a part of a long text or list."
+            )
         self._truncated = len(self._rows) == self._max_rows or self._left < 0
         if not self._truncated:
             self._rows.append(row)

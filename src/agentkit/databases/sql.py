@@ -19,7 +19,7 @@ from agentkit._sync import run_sync
 from agentkit._text import shortened, well_formed
 from agentkit.databases.options import matches, patterns, private_patterns
 from agentkit.databases.reading import Reading, read_in_thread
-from agentkit.databases.results import QueryResult
+from agentkit.databases.results import FirstRows, QueryResult
 from agentkit.databases.schema import Column, Schema, Table
 from agentkit.databases.sql_guard import CheckedQuery, check_query
 from agentkit.errors import (
@@ -46,7 +46,6 @@ Database: TypeAlias = "str | Path | URL | Engine | AsyncEngine | SQLDatabase"
 Result = TypeVar("Result")
 
 _MOST_PASSED = 64
-_MOST_BYTES = 20_000_000
 _SAMPLED_ROWS = 20
 _SAMPLING_SECONDS = 10.0
 _TABLE_SECONDS = 1.0
@@ -482,18 +481,11 @@ def _url_or_engine(database: Any) -> URL | Engine:
 
 def _fetched(cursor: Any, max_rows: int) -> QueryResult:
     """The first rows, up to a number of rows and of bytes."""
-    rows: list[tuple[Any, ...]] = []
-    left = _MOST_BYTES
-    truncated = False
-    while not truncated and (batch := cursor.fetchmany(min(500, max_rows + 1 - len(rows)))):
-        for row in batch:
-            left -= sum(len(value) for value in row if isinstance(value, str | bytes))
-            if len(rows) == max_rows or left < 0:
-                truncated = True
-                break
-            rows.append(tuple(_plain(value) for value in row))
-    columns = [str(column[0]) for column in cursor.description or ()]
-    return QueryResult(columns, rows, truncated)
+    rows, asked, full = FirstRows(max_rows), max_rows + 1, False
+    while not full and (batch := cursor.fetchmany(min(500, asked))):
+        asked -= len(batch)
+        full = any(rows.add(tuple(map(_plain, row))) for row in batch)
+    return rows.result([str(column[0]) for column in cursor.description or ()])
 
 
 def _plain(value: Any) -> Any:

@@ -202,12 +202,18 @@ class PostgreSQL:
     """PostgreSQL: a read-only transaction with a statement time-out, always rolled back.
 
     The query runs as a server-side cursor, which takes one statement that returns rows; a superuser
-    reads as `pg_read_all_data`, who cannot touch the server's files.
+    reads as `pg_read_all_data`, who cannot touch the server's files. As `set_config` would lead out
+    of that role, and out of the time limit, it is refused, and what may run it out of a text.
 
     Source: https://www.postgresql.org/docs/current/sql-set-transaction.html
     """
 
     dialect: ClassVar[str] = "postgres"
+    _SETS: ClassVar[re.Pattern[str]] = re.compile(
+        r"\b(?:set_config|(?:query|cursor)_to_xml\w*|ts_stat|ts_rewrite|dblink\w*|crosstab\w*|"
+        r'connectby|xpath_table)\b|\bU&"',  # U&"…" may spell any of them
+        re.IGNORECASE,
+    )
 
     def __init__(self, given: URL | Engine) -> None:
         self.engine = _driver_engine(
@@ -240,6 +246,8 @@ class PostgreSQL:
     @contextmanager
     def executed(self, connection: Connection, query: str) -> Iterator[Cursor]:
         """Open a cursor for the query, on the server."""
+        if found := self._SETS.search(query):
+            raise QueryRefusedError(f"{found[0]} is refused: a query may only read.")
         driver: Any = connection.connection.driver_connection
         if query.startswith("EXPLAIN "):
             with driver.cursor() as cursor:

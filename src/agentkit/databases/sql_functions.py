@@ -69,7 +69,7 @@ READ_FUNCTIONS: Mapping[str, frozenset[str]] = {
     ),
     "mysql": words(
         """
-        acos addtime any_value bin bin_to_uuid bit_and bit_count bit_or bit_xor char_length
+        acos adddate addtime any_value bin bin_to_uuid bit_and bit_count bit_or bit_xor char_length
         character_length conv convert_tz crc32 datetime day_name dayname elt export_set field
         find_in_set format_bytes format_pico_time from_days from_unixtime get_format grouping
         ifnull inet6_aton inet6_ntoa inet_aton inet_ntoa insert instr interval is_ipv4
@@ -80,14 +80,14 @@ READ_FUNCTIONS: Mapping[str, frozenset[str]] = {
         json_object json_objectagg json_overlaps json_pretty json_query json_quote json_remove
         json_replace json_schema_valid json_search json_set json_storage_free json_storage_size
         json_type json_unquote json_valid json_value last_day locate log10 lpad ltrim make_set
-        makedate maketime mbrcontains mbrwithin microsecond name_const natural_sort_key nvl
+        makedate maketime mbrcontains mbrwithin microsecond mid name_const natural_sort_key nvl
         nvl2 oct octet_length ord period_add period_diff position quote random_bytes
         regexp_instr regexp_like regexp_replace regexp_substr rpad sec_to_time sformat
         st_area st_asgeojson st_astext st_buffer st_centroid st_contains st_crosses st_disjoint
         st_distance_sphere st_equals st_geomfromgeojson st_geomfromtext st_intersects st_isvalid
         st_latitude st_length st_longitude st_overlaps st_srid st_touches st_within st_x st_y
-        std strcmp subdate subtime sysdate time_format time_to_sec timestamp to_char to_days
-        to_seconds truncate uncompress uncompressed_length unhex unix_timestamp uuid_short
+        std strcmp subdate subtime sysdate timediff time_format time_to_sec timestamp to_char
+        to_days to_seconds truncate uncompress uncompressed_length unhex unix_timestamp uuid_short
         uuid_to_bin weekday yearweek greatest least now version
         chr mod rownum substr
         """

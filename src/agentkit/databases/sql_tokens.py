@@ -21,6 +21,9 @@ _FIRST_WORDS = {"SELECT", "WITH", "VALUES", "TABLE"}
 _ADVICE = "Write one SELECT"
 _NEVER = {chr(code) for code in (*range(32), 127, *range(0xD800, 0xE000))} - set("\t\n\r")
 _TIGHT = frozenset("()[]{},.;:") | {"::"}
+_ONE_OPERATOR = {("<", "<"), (">", ">"), ("!", "~")}
+"""How operators begin that are several tokens here and one to the engine, as in a !~~ b."""
+
 _STRINGS = {TokenType.STRING, TokenType.NATIONAL_STRING, TokenType.BYTE_STRING}
 _LITERALS = _STRINGS | {TokenType.UNICODE_STRING, TokenType.IDENTIFIER, TokenType.HEREDOC_STRING}
 _REFUSED_TOKENS = {
@@ -176,7 +179,8 @@ def _first_word(statement: list[Token]) -> str:
 
 def _check_token(token: Token, source: str, dialect: str) -> None:
     kind = token.token_type
-    if kind in _REFUSED_TOKENS:
+    # in PostgreSQL, a ? b may be an operator: alone, it is refused where it stands in the tree
+    if kind in _REFUSED_TOKENS and not (kind == TokenType.PLACEHOLDER and dialect == "postgres"):
         what = f"{_REFUSED_TOKENS[kind]} at {shortened(source, 40)!r}"
         raise QueryRefusedError(f"The query has {what}, which no read needs. {_ADVICE} without it.")
     if kind in _LITERALS:
@@ -202,7 +206,8 @@ def _gap_between(query: str, before: Token, token: Token) -> str:
     if gap:
         return gap if gap.isspace() else ("\n" if "\n" in gap else " ")
     a, b = before, query[token.start : token.end + 1]
-    tight = query[a.start : a.end + 1] in _TIGHT or b in _TIGHT
+    a_text = query[a.start : a.end + 1]
+    tight = a_text in _TIGHT or b in _TIGHT or (a_text, b[:1]) in _ONE_OPERATOR
     negative = a.token_type == TokenType.DASH and token.token_type == TokenType.NUMBER
     return "" if tight or negative else " "
 

@@ -697,6 +697,8 @@ def _agreed(tried: Sequence[Tried], drafted: Mapping[str, int]) -> Tried:
     for item in tried:
         key = result_key(item.result) if item.result is not None else None
         groups.setdefault(key, []).append(item)
+    for same in groups.values():  # a query in doubt does not stand for one that is not
+        same.sort(key=lambda item: -_worth(item.attempt))
     best = max(groups.values(), key=lambda same: (_worth(same[0].attempt), votes(same)))
     return best[0]
 
