@@ -491,6 +491,22 @@ def test_with_names_only_selects():
     assert "Write one SELECT" in refusal("WITH a AS (name) SELECT * FROM artist")
 
 
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_query_that_would_take_long_to_check_is_refused(dialect):
+    union = " UNION ALL ".join(["SELECT title FROM album"] * 150)
+    assert check(union, dialect).tables == ("album",)
+    told = "more than 300 SELECTs and tables"
+    assert told in refusal(f"{union} UNION ALL SELECT title FROM album", dialect)
+    crossed = ", ".join(f"album a{n}" for n in range(300))
+    assert told in refusal(f"SELECT a1.title FROM {crossed}", dialect)
+
+
+def test_a_name_that_another_part_of_a_union_gives_is_none_of_a_part():
+    checked = "SELECT title AS x FROM album UNION SELECT {} FROM track ORDER BY x"
+    assert check(checked.format("title"))
+    assert "There is no column 'x'" in refusal(checked.format("x"))
+
+
 def test_a_fenced_query_is_refused_with_what_to_do():
     assert "Write one SELECT" in refusal("```sql\nSELECT 1\n```")
 

@@ -485,7 +485,7 @@ def _sources(scope: Scope) -> _Sources:
 
 def _aliases(scope: Scope) -> set[str]:
     """The names that a SELECT gives to what it returns: engines let clauses use them."""
-    if not isinstance(scope.expression, exp.Query):
+    if not isinstance(scope.expression, exp.Select):
         return set()
     selects = scope.expression.selects
     return {select.alias.lower() for select in selects if isinstance(select, exp.Alias)}
