@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections.abc import Iterable
 
 
 def well_formed(text: str) -> str:
@@ -28,6 +30,12 @@ def without_tags(text: str, *names: str) -> str:
     """
     listed = "|".join(map(re.escape, names))
     return re.sub(rf"<(?=\s*(?:/\s*)?(?:{listed})\b)", "&lt;", text, flags=re.IGNORECASE)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A sentence, after a blank, that asks whether the nearest known name is meant; or nothing."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""
 
 
 def error_text(error: BaseException) -> str:

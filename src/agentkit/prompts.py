@@ -6,7 +6,6 @@ chat messages at run time and under optimisation, so what was tuned is what runs
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import warnings
@@ -23,7 +22,7 @@ from pydantic import BaseModel, RootModel
 from agentkit._files import write_whole
 from agentkit._structured import StructuredCall, schema_of
 from agentkit._sync import run_sync
-from agentkit._text import shortened, well_formed, without_tags
+from agentkit._text import did_you_mean, shortened, well_formed, without_tags
 from agentkit.errors import (
     ConfigurationError,
     InvalidInputError,
@@ -385,8 +384,7 @@ class PromptSet(Mapping[str, PromptText]):
         names = sorted(known)
         for name in self._texts:
             if name not in names:
-                near = difflib.get_close_matches(name, names, n=1)
-                hint = f" Did you mean {near[0]!r}?" if near else ""
+                hint = did_you_mean(name, names)
                 raise UnknownPromptError(
                     f"There is no prompt {name!r} here.{hint} Known: {', '.join(names) or 'none'}."
                 )

@@ -9,9 +9,7 @@ import runpy
 import subprocess
 import sys
 import tempfile
-import threading
 from contextlib import ExitStack
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 import openai
@@ -28,6 +26,9 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 from agentkit import SQLDatabase, create_memory_chat, create_rag, create_text_to_sql
 from agentkit.testing import HashEmbeddings, ModelServer, Reply, Script, ScriptedChatModel
@@ -462,25 +463,16 @@ def langfuse():
     pytest.importorskip("langfuse", reason="needs langfuse")
     spans = []
 
-    class Received(BaseHTTPRequestHandler):
-        def do_POST(self):
-            assert self.path == "/api/public/otel/v1/traces"
-            sent = gzip.decompress(self.rfile.read(int(self.headers["content-length"])))
-            for resource in ExportTraceServiceRequest.FromString(sent).resource_spans:
-                spans.extend(span for scope in resource.scope_spans for span in scope.spans)
-            self.send_response(200)
-            self.end_headers()
+    async def take(request):
+        sent = gzip.decompress(await request.body())
+        for resource in ExportTraceServiceRequest.FromString(sent).resource_spans:
+            spans.extend(span for scope in resource.scope_spans for span in scope.spans)
+        return JSONResponse({})
 
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Received)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    address = f"http://127.0.0.1:{server.server_port}"
     keys = {"LANGFUSE_PUBLIC_KEY": "public", "LANGFUSE_SECRET_KEY": "secret"}
-    yield {"LANGFUSE_BASE_URL": address, **keys}, spans
-    server.shutdown()
-    server.server_close()
+    taking = Route("/api/public/otel/v1/traces", take, methods=["POST"])
+    with serving(Starlette(routes=[taking])) as port:
+        yield {"LANGFUSE_BASE_URL": f"http://127.0.0.1:{port}", **keys}, spans
 
 
 @pytest.mark.local

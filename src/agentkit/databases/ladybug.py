@@ -199,8 +199,7 @@ class LadybugDatabase(GraphDatabase):
             try:
                 connection.set_query_timeout(max(1, int(seconds * 1000)))
                 connection.execute("BEGIN TRANSACTION READ ONLY").close()
-                if reading.cancelled:
-                    raise QueryError("The query was cancelled.")
+                reading.check()
                 result = connection.execute(query, parameters)
                 if isinstance(result, list):
                     raise QueryRefusedError("There is more than one statement. Write one query.")

@@ -27,6 +27,15 @@ class Reading:
     begun = False
     cancelled = False
 
+    def check(self) -> None:
+        """Go no further with a query that is to stop.
+
+        Raises:
+            QueryError: When it is.
+        """
+        if self.cancelled:
+            raise QueryError("The query was cancelled.")
+
 
 async def read_in_thread(
     read: Callable[[Reading], QueryResult],
@@ -49,8 +58,7 @@ async def read_in_thread(
 
     def begin() -> QueryResult:
         reading.begun = True
-        if reading.cancelled:
-            raise QueryError("The query was cancelled.")
+        reading.check()
         return read(reading)
 
     running = asyncio.ensure_future(asyncio.to_thread(begin))

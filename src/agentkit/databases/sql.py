@@ -344,8 +344,7 @@ class SQLDatabase:
                 with self._sql.reading(connection, seconds):
                     if reading is not None:
                         reading.connection = connection.connection.driver_connection
-                        if reading.cancelled:
-                            raise QueryError("The query was cancelled.")
+                        reading.check()
                     with self._sql.executed(connection, query) as cursor:
                         return _fetched(cursor, max_rows)
             except AgentkitError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import hashlib
 import json
@@ -27,6 +26,7 @@ from pydantic_core import CoreSchema
 
 from agentkit._recent import RecentlyMade
 from agentkit._structured import told_problems
+from agentkit._text import did_you_mean
 from agentkit.errors import ConfigurationError
 from agentkit.models import chat_model, spec_or_default
 from agentkit.prompts import Prompt, PromptOverrides, PromptSet
@@ -213,9 +213,8 @@ def _problems(schema: type[BaseModel], error: ValidationError) -> str:
     unknown = [str(each["loc"][0]) for each in error.errors() if each["type"] == "extra_forbidden"]
     if not unknown:
         return told
-    near = difflib.get_close_matches(unknown[0], schema.model_fields, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    return f"{told}{hint} Settings: {', '.join(schema.model_fields)}."
+    names = schema.model_fields
+    return f"{told}{did_you_mean(unknown[0], names)} Settings: {', '.join(names)}."
 
 
 def _at_temperature(model: BaseChatModel, temperature: float) -> BaseChatModel:

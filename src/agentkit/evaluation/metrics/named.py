@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from agentkit._importing import named_object
+from agentkit._text import did_you_mean
 from agentkit.errors import ConfigurationError
 from agentkit.evaluation.metrics import answers, citations, judges, queries, retrieval, steps
 from agentkit.evaluation.scores import Metric
@@ -86,8 +86,7 @@ def named_metric(spec: str, *, model: Any = None, database: Any = None) -> Metri
         if database is None:
             raise ConfigurationError(f"{_EXECUTION} needs the database that the queries are for.")
         return queries.execution_accuracy(database)
-    near = difflib.get_close_matches(name, names(), n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    hint = did_you_mean(name, names())
     raise ConfigurationError(f"There is no metric {spec!r}.{hint} Metrics: {', '.join(names())}.")
 
 
